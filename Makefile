@@ -1,0 +1,39 @@
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: quickstart test lint docs test-slow miniature-base clean
+quickstart: $(INSTALLED) ## the miniature, from cold start to reasoning
+	$(BIN)/r1-trl quickstart
+
+test: lint docs ## everything that CI runs
+	$(BIN)/pytest -m "not slow"
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml
+
+test-slow: $(INSTALLED) ## the miniature with three seeds, and the rewards one by one
+	$(BIN)/python recipes/miniature_cpu/measure.py
+
+miniature-base: $(INSTALLED) ## pre-train the embedded base model from nothing and compare it with the shipped one
+	$(BIN)/python recipes/miniature_cpu/untrained_base.py --output_dir runs/miniature_base/untrained
+	$(BIN)/r1-trl sft --config recipes/miniature_cpu/base.yaml
+	$(BIN)/r1-trl evaluate --config recipes/miniature_cpu/evaluate.yaml \
+		--model_name_or_path runs/miniature_base/trained --output_dir runs/miniature_base/evaluation
+	$(BIN)/python recipes/miniature_cpu/compare_base.py runs/miniature_base
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "r1-trl needs Python 3.11 or newer, as TRL 1.16 does: make PYTHON=/path/to/python"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv runs site

@@ -1,0 +1,87 @@
+"""The command line: each command is one stage or one small tool, loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from r1_trl import __version__
+from r1_trl.errors import InputError
+
+
+class Command(NamedTuple):
+    module: str  # has `main(argv: list[str]) -> None`
+    summary: str
+
+
+STAGES = {
+    "sft": Command("r1_trl.stages.sft", "supervised fine-tuning: cold start, SFT, distillation"),
+    "grpo": Command("r1_trl.stages.grpo", "reinforcement learning with R1's rewards"),
+    "evaluate": Command("r1_trl.stages.evaluate", "pass@1, cons@k, length, format and language on held-out questions"),
+}
+TOOLS = {
+    "quickstart": Command("r1_trl.quickstart", "the miniature: cold start, GRPO and both evaluations, on two cores"),
+    "recipes": Command("r1_trl.recipe_catalog", "list the recipes, or copy one to edit"),
+}
+
+
+def usage() -> str:
+    """The text of `r1-trl --help`."""
+
+    def rows(commands: dict[str, Command]) -> str:
+        return "\n".join(f"  {name:<12}{command.summary}" for name, command in commands.items())
+
+    return f"""r1-trl {__version__}: the DeepSeek-R1 recipe on small hardware, on top of Hugging Face TRL
+
+usage: r1-trl COMMAND [--config FILE.yaml] [--any_trl_flag VALUE ...]
+
+stages, in the order of the recipe:
+{rows(STAGES)}
+
+tools:
+{rows(TOOLS)}
+
+examples:
+  r1-trl quickstart
+  r1-trl grpo --config recipes/miniature_cpu/grpo.yaml --learning_rate 1e-4
+  accelerate launch --num_processes 2 -m r1_trl grpo --config recipes/miniature_cpu/grpo.yaml
+
+`r1-trl COMMAND --help` lists a command's settings. Documentation: docs/index.md"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv (`Sequence[str]`, *optional*): The words after `r1-trl`. Defaults to those of the process.
+
+    Returns:
+        `int`: The exit code: 0, or 2 for bad input, which is told in one message on standard error.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    commands = {**STAGES, **TOOLS}
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if words[0] in ("-V", "--version"):
+        print(__version__)
+        return 0
+    try:
+        if words[0] not in commands:
+            raise InputError(f"unknown command `{words[0]}`: it is one of {', '.join(commands)}")
+        importlib.import_module(commands[words[0]].module).main(words[1:])
+    except InputError as error:
+        print(f"{_place(words, commands, str(error))}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _place(words: list[str], commands: dict[str, Command], message: str) -> str:
+    # Every message names the config file that the bad input came from, unless it already does.
+    if words[0] not in commands:
+        return "r1-trl"
+    config = words[words.index("--config") + 1] if "--config" in words[:-1] else ""
+    named = not config or config in message or message.startswith("command line")
+    return f"r1-trl {words[0]}" if named else f"r1-trl {words[0]} --config {config}"

@@ -1,0 +1,31 @@
+"""The errors that a user can mend. Everything else is a bug and keeps its traceback."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """Bad input: a config, file, column or flag that the user can mend.
+
+    Raised before any model loads. The command line prints the message alone, without a traceback, and exits with
+    code 2, so the message has to name the value, the place where it stands and the remedy.
+
+    >>> raise InputError("sft.yaml: `learning_rat` is no known key; did you mean `learning_rate`?")
+    Traceback (most recent call last):
+    r1_trl.errors.InputError: sft.yaml: `learning_rat` is no known key; did you mean `learning_rate`?
+    """
+
+
+class MissingExtraError(InputError, ImportError):
+    """An optional dependency is needed and not installed.
+
+    Args:
+        package (`str`): The distribution that is missing.
+        extra (`str`): The extra of r1-trl that brings it.
+        purpose (`str`): What needs it, as the subject of "needs".
+
+    >>> str(MissingExtraError("lingua-language-detector", "language", "telling French from English"))
+    'telling French from English needs lingua-language-detector: pip install "r1-trl[language]"'
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f'{purpose} needs {package}: pip install "r1-trl[{extra}]"')

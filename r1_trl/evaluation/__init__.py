@@ -1,0 +1,1 @@
+"""The statistics of an evaluation, apart from the model that it measures."""

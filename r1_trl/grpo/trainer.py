@@ -1,0 +1,87 @@
+"""R1's GRPO: TRL's trainer with R1's defaults.
+
+The only changes with respect to [`~trl.GRPOTrainer`]:
+1. Without `args` it takes [`R1GRPOConfig`], the paper's settings.
+2. Reference replacement works with adapters as well (`sync_ref_model`).
+3. Reward functions are told by the keyword `think_opened` whether the chat template has already opened `<think>`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, TrainerCallback
+from trl import GRPOTrainer
+from trl.data_utils import is_conversational
+from trl.trainer.callbacks import SyncRefModelCallback
+
+from r1_trl.completion import think_opened_by
+from r1_trl.grpo.config import R1GRPOConfig
+from r1_trl.grpo.reference import SyncRefAdapterCallback, add_reference_adapter
+
+
+class R1GRPOTrainer(GRPOTrainer):
+    """[`~trl.GRPOTrainer`] for the DeepSeek-R1 recipe. Takes the same arguments in the same order.
+
+    Args:
+        model (`str`, [`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]): The policy at its start.
+        reward_funcs (`Callable` or `list[Callable]`): Such as those of `r1_trl.rewards`.
+        args ([`R1GRPOConfig`], *optional*): Defaults to the paper's settings, saved under `runs/`.
+        *other, **others: As in [`~trl.GRPOTrainer`]: `train_dataset`, `eval_dataset`, `peft_config`, ...
+
+    Example:
+
+    ```python
+    from r1_trl import R1GRPOConfig, R1GRPOTrainer, accuracy_reward, format_reward
+
+    trainer = R1GRPOTrainer(
+        "Qwen/Qwen2.5-1.5B",
+        [accuracy_reward, format_reward],
+        args=R1GRPOConfig(output_dir="runs/r1", per_device_train_batch_size=16, max_completion_length=1024),
+        train_dataset=dataset,  # columns `prompt` and `solution`
+    )
+    trainer.train()
+    ```
+    """
+
+    _tag_names = ["trl", "grpo", "r1-trl"]  # noqa: RUF012 as TRL declares it
+
+    def __init__(
+        self, model: Any, reward_funcs: Any = None, args: R1GRPOConfig | None = None, *other: Any, **others: Any
+    ) -> None:
+        args = R1GRPOConfig(output_dir="runs/grpo") if args is None else args
+        replaces_reference = args.sync_ref_model and args.beta != 0.0
+        args.sync_ref_model = args.sync_ref_model and not replaces_reference  # TRL refuses it for adapters
+        super().__init__(model, reward_funcs, args, *other, **others)
+        if replaces_reference:
+            args.sync_ref_model = True
+            self.add_callback(self._reference_callback())
+
+    def _reference_callback(self) -> TrainerCallback:
+        policy = self.accelerator.unwrap_model(self.model)
+        if not isinstance(policy, PeftModel):
+            return SyncRefModelCallback(
+                ref_model=cast("PreTrainedModel", self.ref_model), accelerator=self.accelerator
+            )
+        add_reference_adapter(policy)
+        return SyncRefAdapterCallback(self.accelerator)
+
+    def _calculate_rewards(
+        self, inputs: list[dict[str, Any]], prompts: list[Any], completions: list[Any], completion_ids_list: list[Any]
+    ) -> torch.Tensor:
+        opened_by_template = is_conversational({"prompt": prompts[0]}) and self._template_opens_think()
+        inputs = [
+            {"think_opened": opened_by_template or think_opened_by(prompt), **row}
+            for row, prompt in zip(inputs, prompts, strict=True)
+        ]
+        rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        return rewards  # (B*G, reward functions)
+
+    def _template_opens_think(self) -> bool:
+        question = [{"role": "user", "content": "1 + 1"}]
+        template: Any = self.processing_class
+        kwargs: Any = self.chat_template_kwargs
+        text = template.apply_chat_template(question, add_generation_prompt=True, tokenize=False, **kwargs)
+        return think_opened_by(text)

@@ -1,0 +1,74 @@
+"""Rewards by name, for recipes: a short name with arguments, or the dotted path of a reward of your own."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from r1_trl.errors import InputError
+from r1_trl.verifiers import import_callable
+
+Reward: TypeAlias = Callable[..., list[float | None]]
+
+_MODULES = {
+    "accuracy_reward": "r1_trl.rewards.accuracy",
+    "format_reward": "r1_trl.rewards.format",
+    "language_consistency_reward": "r1_trl.rewards.language_consistency",
+    "think_only_format_reward": "r1_trl.rewards.format",
+}
+# The picklable class behind a reward that takes arguments.
+_CLASSES = {"language_consistency_reward": "r1_trl.rewards.language_consistency.LanguageConsistencyReward"}
+
+
+def get_reward(name: str, **kwargs: Any) -> Reward:
+    """The reward behind a name, ready for `GRPOTrainer(reward_funcs=...)`.
+
+    Args:
+        name (`str`):
+            A short name, or a dotted path such as `my_pkg.rewards.my_reward`. The current directory is on the path, as
+            for TRL's `--reward_funcs`.
+        **kwargs:
+            Arguments of the reward. The class behind the name is made with them; a dotted path must then name a class.
+
+    Raises:
+        [`~r1_trl.errors.InputError`]: If there is no such reward, or it does not take these arguments.
+
+    >>> get_reward("format_reward")(["<think>2 + 2 = 4</think><answer>4</answer>"])
+    [1.0]
+    >>> get_reward("acuracy_reward")
+    Traceback (most recent call last):
+    r1_trl.errors.InputError: no reward 'acuracy_reward'; known: accuracy_reward, format_reward, \
+language_consistency_reward, think_only_format_reward; did you mean 'accuracy_reward'? A reward of your own goes by \
+its dotted path, such as my_pkg.rewards.my_reward
+    """
+    if name not in _MODULES and "." not in name:
+        close = difflib.get_close_matches(name, _MODULES, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else "."
+        raise InputError(
+            f"no reward {name!r}; known: {', '.join(sorted(_MODULES))}{hint} A reward of your own goes by its dotted "
+            "path, such as my_pkg.rewards.my_reward"
+        )
+    path = f"{_MODULES[name]}.{name}" if name in _MODULES else name
+    if kwargs and name in _CLASSES:
+        path = _CLASSES[name]
+    reward = import_callable(path, "reward")
+    if isinstance(reward, type):
+        return _instance(name, reward, kwargs)
+    if kwargs:
+        raise InputError(
+            f"reward {name!r} takes no arguments, got {', '.join(sorted(kwargs))}; those that do: "
+            f"{', '.join(sorted(_CLASSES))}, or a class of your own by its dotted path"
+        )
+    return reward
+
+
+def _instance(name: str, reward: type, kwargs: dict[str, Any]) -> Reward:
+    # bind first: a TypeError from inside the class is a bug, and keeps its traceback.
+    try:
+        inspect.signature(reward).bind(**kwargs)
+    except TypeError as error:
+        raise InputError(f"reward {name!r} does not take {kwargs!r}: {error}") from error
+    instance: Reward = reward(**kwargs)
+    return instance

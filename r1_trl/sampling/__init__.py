@@ -1,0 +1,1 @@
+"""Many answers to many questions: for evaluation, and for rejection sampling."""

@@ -1,0 +1,174 @@
+"""From the command line and a YAML file to dataclasses, by TRL's parser. Bad input ends here, in one message."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from trl import TrlParser
+
+from r1_trl.errors import InputError
+from r1_trl.stages.help import format_stage_help
+
+COMMAND_LINE = "command line"
+
+
+class StageParser(TrlParser):
+    """[`~trl.TrlParser`] whose refusals are single messages that name the file, the key and the remedy.
+
+    Args:
+        command (`str`): The command's name, for the help.
+        summary (`str`): What the command does, in one sentence, for the help.
+        dataclass_types (`Sequence[type]`): The dataclasses to fill, ours first.
+
+    >>> from trl import ModelConfig
+    >>> parser = StageParser("sft", "Fine-tunes.", [ModelConfig])
+    >>> parser.parse(["--lora_r", "16"])[0].lora_r
+    16
+    >>> parser.parse(["--lora_rank", "16"])
+    Traceback (most recent call last):
+    r1_trl.errors.InputError: command line: unknown flag `--lora_rank`; did you mean `--lora_r`? See `r1-trl sft \
+--help`
+    """
+
+    def __init__(self, command: str, summary: str, dataclass_types: Sequence[Any]) -> None:
+        super().__init__(dataclass_types, prog=f"r1-trl {command}", allow_abbrev=False)
+        self.command = command
+        self.summary = summary
+
+    def format_help(self) -> str:
+        return format_stage_help(self)
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{COMMAND_LINE}: {message}. See `{self.prog} --help`")
+
+    def parse(self, argv: Iterable[str]) -> tuple[Any, ...]:
+        """Parses the words after the command's name.
+
+        Args:
+            argv (`Iterable[str]`): Flags, among them `--config FILE` at most once.
+
+        Returns:
+            `tuple`: One instance for each dataclass.
+
+        Raises:
+            InputError: A file, key, flag or value is refused.
+        """
+        words = _split_equals_sign(argv)
+        place = COMMAND_LINE
+        if "--config" in words:
+            place = _config_path(words)
+            self._check_config(place)
+        try:
+            return self.parse_args_and_config(words)
+        except ValueError as error:
+            raise self._explain(error, words, place) from error
+
+    def _check_config(self, path: str) -> None:
+        actions = {action.dest: action for action in self._actions}
+        for key, value in read_yaml(path).items():
+            if key == "env":
+                continue
+            if key not in actions:
+                raise InputError(f"{path}: unknown key `{key}`{_nearest(key, actions)}. See `{self.prog} --help`")
+            _check_type(path, key, value, actions[key])
+
+    def _explain(self, error: ValueError, words: list[str], place: str) -> InputError:
+        if isinstance(error, InputError):
+            placed = place == COMMAND_LINE or str(error).startswith(COMMAND_LINE)
+            return error if placed else InputError(f"{place}: {error}")
+        known = [option for action in self._actions for option in action.option_strings]
+        for word in words:
+            if word.startswith("--") and word not in known and word != "--config":
+                hint = f"{_nearest(word, known)}. See `{self.prog} --help`"
+                return InputError(f"{COMMAND_LINE}: unknown flag `{word}`{hint}")
+        return InputError(f"{place}: {error}")
+
+
+def read_yaml(path: str) -> dict[str, Any]:
+    """Reads a YAML mapping.
+
+    Raises:
+        InputError: The file is missing, is no YAML, or holds no mapping.
+
+    >>> read_yaml("nowhere.yaml")
+    Traceback (most recent call last):
+    r1_trl.errors.InputError: --config nowhere.yaml: no such file. `r1-trl recipes` lists those that come with r1-trl
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        hint = "`r1-trl recipes` lists those that come with r1-trl"
+        raise InputError(f"--config {path}: no such file. {hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--config {path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: is no valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: must hold `key: value` lines, not {type(content).__name__}")
+    return content
+
+
+def arguments_as_dict(*arguments: Any) -> dict[str, Any]:
+    """The settings of several dataclasses in one dictionary, for a record of the run.
+
+    >>> from trl import ModelConfig
+    >>> arguments_as_dict(ModelConfig(lora_r=8))["lora_r"]
+    8
+    """
+    merged: dict[str, Any] = {}
+    for argument in arguments:
+        values = argument.to_dict() if hasattr(argument, "to_dict") else dataclasses.asdict(argument)
+        merged.update(values)
+    return merged
+
+
+def _split_equals_sign(argv: Iterable[str]) -> list[str]:
+    # TRL's parser looks for the word `--config` alone.
+    words: list[str] = []
+    for word in argv:
+        words += word.split("=", 1) if word.startswith("--config=") else [word]
+    return words
+
+
+def _config_path(words: list[str]) -> str:
+    index = words.index("--config") + 1
+    if index == len(words):
+        raise InputError("--config needs the path of a YAML file")
+    if "--config" in words[index:]:
+        raise InputError("--config is given twice: keep one file and set the rest by flags")
+    return words[index]
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean `{matches[0]}`?" if matches else ""
+
+
+def _check_type(path: str, key: str, value: Any, action: argparse.Action) -> None:
+    # argparse converts only strings, so a YAML number or boolean of the wrong type would pass unseen.
+    converter = action.type
+    expected = getattr(converter, "__name__", "")
+    wrong = False
+    if action.nargs == "+":
+        wrong = value is not None and not isinstance(value, list)
+        expected = "list"
+    elif expected == "string_to_bool":
+        wrong = value is not None and str(value).lower() not in ("true", "false", "yes", "no", "0", "1")
+        expected = "true or false"
+    elif expected == "int":
+        wrong = isinstance(value, bool) or (isinstance(value, float) and not value.is_integer())
+    elif expected == "float":
+        wrong = isinstance(value, bool | list | dict)
+    if isinstance(value, str) and expected in ("int", "float"):
+        try:
+            converter(value) if callable(converter) else None
+        except ValueError:
+            wrong = True
+    if wrong:
+        raise InputError(f"{path}: `{key}: {value}` must be {'a ' if expected == 'list' else ''}{expected}")

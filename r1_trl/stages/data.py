@@ -1,0 +1,61 @@
+"""The datasets that a stage asks for, by TRL's own arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasets import Dataset, IterableDataset
+from trl import DatasetMixtureConfig, ScriptArguments, get_dataset
+
+from r1_trl.errors import InputError
+from r1_trl.tasks.sources import load_split
+from r1_trl.verifiers import get_verifier
+
+
+def load_datasets(
+    script_args: ScriptArguments, mixture_args: DatasetMixtureConfig, training_args: Any
+) -> tuple[Dataset | IterableDataset, Dataset | IterableDataset | None]:
+    """Loads the training set and, where the run evaluates, the held-out one.
+
+    Args:
+        script_args ([`~trl.ScriptArguments`]): `dataset_name` and its splits.
+        mixture_args ([`~trl.DatasetMixtureConfig`]): `datasets`, a mixture, in place of `dataset_name`.
+        training_args ([`~transformers.TrainingArguments`]): Its `eval_strategy` says whether the run evaluates.
+
+    Returns:
+        `tuple`: The training set and the held-out set or `None`.
+
+    Raises:
+        InputError: Neither or both are named, or one cannot be loaded.
+    """
+    evaluates = str(getattr(training_args.eval_strategy, "value", training_args.eval_strategy)) != "no"
+    if bool(mixture_args.datasets) == bool(script_args.dataset_name):
+        raise InputError("name the data once: either `dataset_name` or `datasets` (a mixture)")
+    if mixture_args.datasets:
+        mixture = get_dataset(mixture_args)
+        return mixture["train"], mixture["test"] if evaluates else None
+
+    def split(name: str) -> Dataset | IterableDataset:
+        return load_split(
+            str(script_args.dataset_name), name, script_args.dataset_config, script_args.dataset_streaming
+        )
+
+    return split(script_args.dataset_train_split), split(script_args.dataset_test_split) if evaluates else None
+
+
+def check_verifiers(dataset: Dataset | IterableDataset, name: str) -> None:
+    """Refuses a dataset whose column `verifier` names one that does not exist. A stream is not read for that.
+
+    Args:
+        dataset ([`~datasets.Dataset`]): Any dataset; without the column, every row is mathematics.
+        name (`str`): Its name, for the message.
+
+    Raises:
+        InputError: A verifier is unknown.
+    """
+    if isinstance(dataset, Dataset) and "verifier" in dataset.column_names:
+        for verifier in sorted({verifier for verifier in dataset["verifier"] if verifier}):
+            try:
+                get_verifier(verifier)
+            except InputError as error:
+                raise InputError(f"dataset `{name}`, column `verifier`: {error}") from error

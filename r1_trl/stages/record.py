@@ -1,0 +1,89 @@
+"""`stage.json`: what a stage was given, what came out, with which versions and in what time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset, IterableDataset
+
+from r1_trl import __version__
+from r1_trl.files import write_json
+
+LIBRARIES = ("trl", "transformers", "peft", "accelerate", "datasets", "torch", "bitsandbytes", "math-verify")
+
+
+def hash_rows(dataset: Dataset | IterableDataset) -> str | None:
+    """SHA-256 of all rows in their order; `None` for a stream, which is not read twice.
+
+    >>> rows = Dataset.from_list([{"prompt": "1 + 1"}])
+    >>> hash_rows(rows)[:8]
+    '2a38c8b0'
+    """
+    if isinstance(dataset, IterableDataset):
+        return None
+    digest = hashlib.sha256()
+    for row in dataset:
+        digest.update(json.dumps(row, sort_keys=True, default=str).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def hash_model(path: str) -> str | None:
+    """SHA-256 of a local model's configuration and weights; `None` for a Hub id, which its revision pins.
+
+    >>> hash_model("Qwen/Qwen2.5-7B") is None
+    True
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return None
+    digest = hashlib.sha256()
+    for file in sorted([*folder.glob("*config.json"), *folder.glob("*.safetensors")]):
+        digest.update(file.name.encode())
+        with file.open("rb") as opened:
+            for block in iter(lambda: opened.read(1 << 20), b""):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def write_stage_record(
+    output_dir: str,
+    stage: str,
+    arguments: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    wall_seconds: float,
+) -> None:
+    """Writes `stage.json` into the stage's folder.
+
+    Args:
+        output_dir (`str`): The stage's folder.
+        stage (`str`): Name of the command.
+        arguments (`Mapping`): Every setting of the run.
+        inputs (`Mapping`): Names and hashes of the model and the datasets.
+        metrics (`Mapping`): What the stage measured.
+        wall_seconds (`float`): From the start of the command to the end of its work.
+    """
+    record = {
+        "stage": stage,
+        "wall_seconds": round(wall_seconds, 1),
+        "metrics": dict(metrics),
+        "inputs": dict(inputs),
+        "seed": arguments.get("seed"),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {os.cpu_count()} cores",
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "versions": {
+            "python": platform.python_version(),
+            "r1-trl": __version__,
+            **{name: version(name) for name in LIBRARIES},
+        },
+        "arguments": dict(arguments),
+    }
+    write_json(Path(output_dir) / "stage.json", record)

@@ -1,0 +1,45 @@
+"""What every training stage does once its trainer stands: train, save, and leave a record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from datasets import Dataset, IterableDataset
+
+from r1_trl.stages.record import hash_model, hash_rows, write_stage_record
+from r1_trl.tracking.progress import show_progress
+
+
+def train(
+    trainer: Any,
+    stage: str,
+    model: tuple[str, str],
+    dataset: tuple[str, Dataset | IterableDataset],
+    shown: Sequence[str],
+    started: float,
+    arguments: Mapping[str, Any],
+) -> None:
+    """Trains to the end, then writes the model, the trainer's state and `stage.json` into `output_dir`.
+
+    Args:
+        trainer ([`~transformers.Trainer`]): Any trainer of TRL.
+        stage (`str`): Name of the command.
+        model (`tuple[str, str]`): The name that the user gave and the path behind it.
+        dataset (`tuple[str, Dataset]`): The training set's name and its rows as they were loaded.
+        shown (`Sequence[str]`): Metrics for the progress lines.
+        started (`float`): `time.monotonic()` at the start of the command.
+        arguments (`Mapping`): Every setting, for the record.
+    """
+    show_progress(trainer, shown)
+    name, path = model
+    inputs = {"model": {"name": name, "sha256": hash_model(path)}}  # before training, which may write there
+    result = trainer.train(resume_from_checkpoint=trainer.args.resume_from_checkpoint)
+    trainer.save_model(trainer.args.output_dir)
+    trainer.save_state()
+    if trainer.is_world_process_zero():
+        inputs["train_dataset"] = {"name": dataset[0], "sha256": hash_rows(dataset[1])}
+        seconds = time.monotonic() - started
+        write_stage_record(trainer.args.output_dir, stage, arguments, inputs, result.metrics, seconds)
+    trainer.end()

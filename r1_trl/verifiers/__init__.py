@@ -1,0 +1,92 @@
+"""Verifiers: is this final answer right?
+
+Stands between the parser and the accuracy reward. A verifier is `(answer, solution, args) -> bool | None`: the final
+answer without tags, the gold, and what else it needs (the row's `verifier_args`, or `None`). `None` says that the gold
+cannot be graded. A wrong, malformed or hostile answer is `False`; a verifier raises on bugs only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeAlias, cast
+
+from r1_trl.errors import InputError
+
+Verifier: TypeAlias = Callable[[str, str, dict[str, Any] | None], bool | None]
+
+# name -> "module:function", imported on first use: most runs need one verifier, and some bring heavy imports
+_BUILT_IN = {
+    "math": "r1_trl.verifiers.math:verify_math",
+}
+
+
+@cache
+def get_verifier(name: str) -> Verifier:
+    """The verifier behind a name.
+
+    Args:
+        name (`str`):
+            A built-in name (`"math"`), or the dotted path of a function of yours, such as
+            `my_pkg.my_module.my_verifier`. The current directory is on the path, as for TRL's `--reward_funcs`.
+
+    Raises:
+        [`~r1_trl.errors.InputError`]: If there is no such verifier.
+
+    >>> get_verifier("math")("4", "4", None)
+    True
+    >>> get_verifier("maths")
+    Traceback (most recent call last):
+    r1_trl.errors.InputError: no verifier 'maths'; known: math; did you mean 'math'? A verifier of your own goes by \
+its dotted path, such as my_pkg.my_module.my_verifier
+    """
+    if name in _BUILT_IN:
+        module, function = _BUILT_IN[name].split(":")
+        return cast(Verifier, getattr(importlib.import_module(module), function))
+    if "." not in name:
+        close = difflib.get_close_matches(name, _BUILT_IN, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else "."
+        raise InputError(
+            f"no verifier {name!r}; known: {', '.join(sorted(_BUILT_IN))}{hint} A verifier of your own goes by its "
+            "dotted path, such as my_pkg.my_module.my_verifier"
+        )
+    return cast(Verifier, import_callable(name, "verifier"))
+
+
+def import_callable(path: str, what: str) -> Callable[..., Any]:
+    """Imports what a dotted path names; the current directory counts, as it does for TRL's `--reward_funcs`.
+
+    Args:
+        path (`str`): Such as `my_pkg.my_module.my_function`.
+        what (`str`): What it is to be, for the message ("verifier", "reward").
+
+    Raises:
+        [`~r1_trl.errors.InputError`]: If the module is not there, has no such name, or the name cannot be called. An
+        error inside the module is its own, and keeps its traceback.
+
+    >>> import_callable("math.isclose", "verifier")
+    <built-in function isclose>
+    """
+    module_path, _, name = path.rpartition(".")
+    if not all(part.isidentifier() for part in path.split(".")) or not module_path:
+        raise InputError(f"no {what} {path!r}: a dotted path is made of names, such as my_pkg.my_module.my_{what}")
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_path)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_path + ".").startswith(error.name + "."):
+            raise
+        raise InputError(
+            f"no {what} {path!r}: there is no module {error.name!r} (looked from {os.getcwd()})"
+        ) from error
+    found = getattr(module, name, None)
+    if not callable(found):
+        close = difflib.get_close_matches(name, vars(module), n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise InputError(f"no {what} {path!r}: {module_path} has no function {name!r}{hint}")
+    return cast(Callable[..., Any], found)

@@ -1,0 +1,159 @@
+"""Bad input ends before any model loads, with exit code 2 and one message: the place, the value and the remedy."""
+
+import json
+
+import pytest
+from transformers import PreTrainedModel
+
+from r1_trl.cli import main
+
+GRPO = {
+    "output_dir": "{tmp}/run",
+    "model_name_or_path": "miniature:base",
+    "dataset_name": "miniature:questions",
+    "reward_funcs": ["accuracy_reward", "format_reward"],
+    "per_device_train_batch_size": 16,
+    "use_cpu": True,
+    "bf16": False,
+    "report_to": "none",
+}
+EVALUATE = {key: GRPO[key] for key in ("output_dir", "model_name_or_path", "dataset_name", "use_cpu")}
+SFT = {**{k: v for k, v in GRPO.items() if k != "reward_funcs"}, "dataset_name": "miniature:cold_start"}
+
+# (stage, changed keys, flags, words that the message has, reason)
+CASES = [
+    ("grpo", {"learning_rat": 1}, [], ["config.yaml", "`learning_rat`", "did you mean `learning_rate`"], "YAML key"),
+    ("sft", {"max_lenght": 1}, [], ["config.yaml", "`max_lenght`", "did you mean `max_length`"], "YAML key"),
+    ("evaluate", {"temprature": 1}, [], ["config.yaml", "`temprature`", "did you mean `temperature`"], "YAML key"),
+    ("grpo", {}, ["--learning_rat", "1"], ["command line", "`--learning_rat`", "`--learning_rate`"], "flag"),
+    ("grpo", {}, ["--num_generations", "many"], ["command line", "num_generations", "'many'"], "a flag's value"),
+    ("grpo", {"num_generations": "many"}, [], ["config.yaml", "`num_generations: many`", "int"], "a key's value"),
+    ("grpo", {"num_generations": 2.5}, [], ["config.yaml", "`num_generations: 2.5`", "int"], "a number's type"),
+    ("grpo", {"use_cpu": "perhaps"}, [], ["config.yaml", "`use_cpu: perhaps`", "true or false"], "a boolean"),
+    ("grpo", {"reward_funcs": "accuracy_reward"}, [], ["config.yaml", "`reward_funcs", "list"], "a list"),
+    ("grpo", {"num_generations": 12}, [], ["config.yaml", "`num_generations: 12`", "Set `per_device"], "G and batch"),
+    ("grpo", {"num_generations": 1}, [], ["config.yaml", "at least 2"], "G of one"),
+    (
+        "grpo",
+        {"reward_funcs": ["acuracy_reward"]},
+        [],
+        ["config.yaml", "`reward_funcs`", "you mean 'accuracy_reward'"],
+        "unknown reward",
+    ),
+    (
+        "grpo",
+        {"reward_funcs": ["nowhere.my_reward"]},
+        [],
+        ["config.yaml", "`reward_funcs`", "nowhere.my_reward"],
+        "unknown dotted reward",
+    ),
+    ("grpo", {"reward_funcs": None}, [], ["`reward_funcs` is missing", "accuracy_reward"], "no reward"),
+    (
+        "grpo",
+        {"reward_kwargs": {"language_consistency_reward": {"languages": ["en"]}}},
+        [],
+        ["`reward_kwargs`", "language_consistency_reward", "add it there"],
+        "arguments of a reward that is not used",
+    ),
+    ("grpo", {}, ["--reward_kwargs", "{"], ["`reward_kwargs: {`", "JSON"], "JSON of a flag"),
+    ("grpo", {"reward_weights": [1.0]}, [], ["reward_weights", "2"], "weights do not match the rewards"),
+    ("grpo", {"dataset_name": "{tmp}/none.jsonl"}, [], ["dataset_name", "none.jsonl", "no such file"], "no file"),
+    ("grpo", {"dataset_name": "./nowhere"}, [], ["`dataset_name: ./nowhere`", "no such folder"], "missing folder"),
+    ("grpo", {"dataset_name": None}, [], ["`dataset_name`"], "no dataset"),
+    ("grpo", {"dataset_train_split": "trian"}, [], ["`trian`", "train, validation, test"], "unknown split"),
+    ("grpo", {"dataset_name": "{tmp}/renamed.jsonl"}, [], ["renamed.jsonl", "`solution`", "`gold`"], "no column"),
+    (
+        "grpo",
+        {"dataset_name": "{tmp}/verifier.jsonl"},
+        [],
+        ["column `verifier`", "'mathh'", "math"],
+        "unknown verifier",
+    ),
+    ("evaluate", {"dataset_name": "{tmp}/renamed.jsonl"}, [], ["renamed.jsonl", "`solution`"], "no column"),
+    (
+        "evaluate",
+        {"dataset_name": "{tmp}/verifier.jsonl"},
+        [],
+        ["column `verifier`", "'mathh'", "math"],
+        "unknown verifier",
+    ),
+    ("evaluate", {"languages": ["xx"]}, [], ["xx"], "unknown language"),
+    ("evaluate", {"num_generations": 0}, [], ["config.yaml", "`num_generations: 0`", "at least 1"], "k of none"),
+    ("sft", {"dataset_name": "{tmp}/renamed.jsonl"}, [], ["renamed.jsonl", "`completion`"], "no column"),
+    ("grpo", {"model_name_or_path": "{tmp}/empty"}, [], ["empty", "no config.json", "Name a folder"], "no model"),
+    ("grpo", {"model_name_or_path": "./nowhere"}, [], ["`model_name_or_path: ./nowhere`", "no such folder"], "path"),
+    ("sft", {"model_name_or_path": None}, [], ["`model_name_or_path` is missing"], "no model named"),
+    ("evaluate", {"model_name_or_path": "miniature:bas"}, [], ["miniature:bas", "`miniature:base`"], "embedded name"),
+    (
+        "grpo",
+        {"dataset_name": "{tmp}/small.jsonl", "per_device_train_batch_size": 64},
+        [],
+        ["1 question", "4"],
+        "rows",
+    ),
+]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    def no_model(*args, **kwargs):
+        raise AssertionError("a model was loaded before its input was checked")
+
+    monkeypatch.setattr(PreTrainedModel, "from_pretrained", no_model)
+    (tmp_path / "empty").mkdir()
+    row = {"prompt": "1 + 1", "solution": "2"}
+    for name, content in {
+        "renamed": {"prompt": "1 + 1", "gold": "2"},
+        "verifier": {**row, "verifier": "mathh"},
+        "small": row,
+    }.items():
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(content) + "\n")
+    return tmp_path
+
+
+def write_config(folder, content):
+    text = json.dumps({key: value for key, value in content.items() if value is not None})  # JSON is YAML
+    path = folder / "config.yaml"
+    path.write_text(text.replace("{tmp}", str(folder)))
+    return path
+
+
+@pytest.mark.parametrize(("stage", "changes", "flags", "words", "reason"), CASES, ids=[case[-1] for case in CASES])
+def test_is_refused(folder, capsys, stage, changes, flags, words, reason):
+    config = write_config(folder, {**{"grpo": GRPO, "sft": SFT, "evaluate": EVALUATE}[stage], **changes})
+    assert main([stage, "--config", str(config), *flags]) == 2, reason
+    captured = capsys.readouterr()
+    message = captured.err.strip().splitlines()[-1]
+    assert message.startswith(f"r1-trl {stage}")
+    assert str(config) in message or message.startswith(f"r1-trl {stage}: command line: ")
+    assert "Traceback" not in captured.err
+    assert [word for word in words if word not in message] == []
+    assert not (folder / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, ["config.yaml", "no such file", "r1-trl recipes"]),
+        ("a: [1", ["config.yaml", "no valid YAML", "line"]),
+        ("- a\n- b\n", ["config.yaml", "`key: value`", "list"]),
+        ("", ["config.yaml", "`key: value`"]),
+    ],
+    ids=["missing file", "broken YAML", "a list", "empty"],
+)
+def test_config_file_is_refused(folder, capsys, content, words):
+    if content is not None:
+        (folder / "config.yaml").write_text(content)
+    assert main(["grpo", "--config", str(folder / "config.yaml")]) == 2
+    message = capsys.readouterr().err
+    assert [word for word in words if word not in message] == []
+
+
+def test_config_flag_without_a_file(capsys):
+    assert main(["grpo", "--config"]) == 2
+    assert "--config needs the path" in capsys.readouterr().err
+
+
+def test_unknown_command(capsys):
+    assert main(["grpoo"]) == 2
+    assert "unknown command `grpoo`" in capsys.readouterr().err

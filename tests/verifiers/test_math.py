@@ -1,0 +1,348 @@
+"""The math verifier: what is equal, what is not, and what must not hang."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from math_verify import parse, verify
+
+from r1_trl.verifiers import math as math_verifier
+from r1_trl.verifiers.math import verify_math
+
+# (answer, gold, reason)
+RIGHT = [
+    ("4", "4", "bare"),
+    ("$4$", "4", "inline"),
+    ("$$4$$", "4", "display"),
+    (r"\(4\)", "4", "LaTeX's brackets"),
+    (r"\[4\]", "4", "display brackets"),
+    (r"\boxed{4}", "4", "boxed"),
+    (r"So $\boxed{4}$." + " It took long." * 500, "4", "a box in a long text"),
+    (r"\boxed{4}, that is \boxed{ 4 }", "4", "the same box twice"),
+    ("#### 4", "4", "GSM8K"),
+    ("4", "Half of 8 is 4.\n#### 4", "GSM8K's gold with its solution"),
+    ("**4**", "4", "bold"),
+    ("4.", "4", "a full stop"),
+    ("+4", "4", "a sign"),
+    ("007", "7", "leading zeros"),
+    ("The answer is 4.", "4", "a sentence"),
+    ("The answer to the question is 4", "4", "a sentence without the cue"),
+    ("**Final Answer:** 4", "4", "a heading"),
+    ("Final Answer: The final answer is $4$. I hope it is correct.", "4", "Minerva's form"),
+    ("So we get $x=4$", "4", "one formula in a sentence"),
+    ("x = 4", "4", "an assignment"),
+    ("4", "x = 4", "an assignment in the gold"),
+    ("There are 4 apples.", "4", "one number in a sentence"),
+    ("She earns $42 per day", "42", "a currency in a sentence"),
+    (r"\$42", "42", "a currency"),
+    ("4 cm", "4", "a unit"),
+    ("4cm", "4", "a unit without a space"),
+    ("4 cm^2", "4", "a unit with a power"),
+    (r"4\text{ cm}", "4", "a unit in LaTeX"),
+    (r"90^\circ", "90", "degrees"),
+    ("90°", "90", "degrees as a sign"),
+    ("1,234", "1234", "thousands"),
+    (r"1{,}234", "1234", "thousands in LaTeX"),
+    (r"1\,234", "1234", "a thin space"),
+    ("-5", "−5", "the minus sign of Unicode"),
+    ("４２", "42", "full-width digits"),
+    ("答案是 42。", "42", "Chinese"),
+    ("答案：42", "42", "Chinese with a colon"),
+    ("1.0", "1", "a trailing zero"),
+    ("1e3", "1000", "an exponent"),
+    (r"1.5\times 10^{3}", "1500", "scientific"),
+    ("3/4", "0.75", "a fraction"),
+    ("0.75", r"\frac34", "LaTeX without braces"),
+    (r"\dfrac{12}{16}", "3/4", "not reduced"),
+    ("3 1/2", "3.5", "a mixed number"),
+    (r"3\frac{1}{2}", "7/2", "a mixed number in LaTeX"),
+    ("½", "0.5", "a fraction sign"),
+    ("0.333333", "1/3", "six decimals, as math-verify"),
+    ("50%", "0.5", "a share"),
+    ("50%", "50", "the question asks for a percentage"),
+    ("50 percent", r"50\%", "in words"),
+    ("50%", "1/2", "a share as a fraction"),
+    (r"\sqrt{16}", "4", "an expression with that value"),
+    ("1+1+2=4", "4", "a chain that ends there"),
+    ("4!", "24", "a factorial"),
+    ("2**3", "8", "Python's power"),
+    ("sqrt(2)", r"\sqrt{2}", "a plain name"),
+    ("√2", r"\sqrt{2}", "a root sign"),
+    (r"$\frac{\pi}{2}$", "π/2", "pi"),
+    ("x+1", "1+x", "order"),
+    ("2ba", "2ab", "a product; math-verify takes ab for a unit"),
+    ("y=2x+1", "y = 1+2x", "an equation"),
+    ("e^{x^2}", "e^{x^{2}}", "a small tower passes the guard"),
+    ("3+2i", "2i+3", "complex"),
+    ("3>x", "x<3", "an inequality turned round"),
+    ("1, 2", "2,1", "a list of solutions"),
+    ("x=1 or x=2", "1, 2", "a list in words"),
+    (r"\boxed{1} and \boxed{2}", "1,2", "a list in boxes"),
+    ("(1,2)", "(1, 2)", "a point"),
+    ("[1,2)", "[1, 2)", "an interval"),
+    (r"(-\infty, 3]", r"$(-\infty,3]$", "an interval without an end"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", "a matrix"),
+    ("B", r"\text{B}", "a text that the gold marks as one"),
+    ("The answer is (b).", r"\text{(B)}", "the same in a sentence"),
+    (r"5\text{ million}", r"5 \text{ million}", "the same scale"),
+]
+WRONG = [
+    ("5", "4", "another number"),
+    ("-4", "4", "another sign"),
+    ("4 or 5", "4", "candidates"),
+    ("4, 5", "4", "candidates"),
+    ("4; 5", "4", "candidates"),
+    ("4 5", "4", "candidates"),
+    ("4\n5", "4", "candidates"),
+    ("4 and 5", "4", "candidates"),
+    ("4/5", "4", "a fraction"),
+    ("4 to 5", "4", "a range"),
+    ("between 4 and 5", "4", "a range"),
+    (r"\{4,5\}", "4", "a set"),
+    (r"4 \pm 1", "4", "two values"),
+    ("$4$ or $5$", "4", "two formulas"),
+    ("5 = 4", "4", "false; math-verify takes the right side"),
+    ("x=5=4", "4", "false; math-verify takes the right side"),
+    (r"4 \approx 5", "4", "false; math-verify takes the left side"),
+    (r"\boxed{4} or \boxed{5}", "4", "boxes that differ"),
+    (r"\boxed{4}" * 9, "4", "more boxes than a person draws"),
+    (r"\boxed{4", "4", "a box that is cut off"),
+    ("#### 4 #### 5", "5", "two marks"),
+    ("The answer is 4. The answer is 5.", "5", "two answers"),
+    ("The answer is 5. The answer is 4.", "5", "two answers"),
+    ("The answer is not 4", "4", "a negation"),
+    ("The answer isn't 4", "4", "a negation"),
+    ("not $4$", "4", "a negation"),
+    ("more than 4", "4", "a bound"),
+    ("4 or more", "4", "a bound"),
+    ("x > 4", "4", "a bound"),
+    ("negative 4", "4", "another sign in words"),
+    ("4 million", "4", "another scale"),
+    (r"4\text{ million}", "4", "another scale; math-verify takes it for a unit"),
+    ("4 squared", "4", "an operation in words"),
+    ("It is 4x", "4", "a formula in a sentence"),
+    ("4 apples and 5 pears", "4", "two numbers in a sentence"),
+    ("40%", "4", "another percentage"),
+    ("0.5%", "0.5", "a hundredth of it"),
+    ("0.33", "1/3", "two decimals"),
+    ("0.0000001", "0.0000002", "twice as much; math-verify rounds both to 0"),
+    ("1/0", "4", "no number"),
+    ("y=4", "x=4", "another variable"),
+    ("x+y=3", "4", "an equation"),
+    ("(2,1)", "(1,2)", "another point"),
+    ("[1,2]", "[1,2)", "another interval"),
+    ("x>3", "x<3", "another inequality"),
+    ("1,2", "1.2", "a list, not a decimal comma"),
+    ("Paris", "4", "words"),
+    ("C", r"\text{B}", "another option"),
+    ("", "4", "nothing"),
+    (" 4" * 2_000, "4", "too long to be an answer"),
+    ("1+" * 250 + "1", "251", "too long to be an expression"),
+    (r"\sum_{k=1}^{4} 1", "4", "a sum to be computed is no answer"),
+]
+UNGRADABLE = [
+    ("B", "an option letter"),
+    ("x", "could be an option"),
+    ("Paris", "a word"),
+    ("True", "a word"),
+    ("The proof is left to the reader", "a sentence"),
+    ("", "nothing"),
+    (" ", "nothing"),
+    ("4 or maybe 5, not sure", "no single answer"),
+    (r"\int_0^1 x\,dx", "the guard refuses it"),
+    ("9^{9^{9^{9}}}", "the guard refuses it"),
+    (r"\frac{", "no LaTeX"),
+]
+
+
+@pytest.mark.parametrize(("answer", "gold", "reason"), RIGHT)
+def test_right(answer, gold, reason):
+    assert verify_math(answer, gold) is True, reason
+
+
+@pytest.mark.parametrize(("answer", "gold", "reason"), WRONG, ids=lambda value: ascii(value[:30]))
+def test_wrong(answer, gold, reason):
+    assert verify_math(answer, gold) is False, reason
+
+
+@pytest.mark.parametrize(("gold", "reason"), UNGRADABLE)
+def test_gold_that_cannot_be_graded(gold, reason):
+    assert verify_math("4", gold) is None, reason
+    assert verify_math(gold, gold) is None, "the same text does not make it mathematics"
+
+
+DRESSES = ["{}", "${}$", "\\boxed{{{}}}", "$\\boxed{{{}}}$", "The answer is {}.", "x = {}", "#### {}", "{:,}"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(-(10**9), 10**9), st.integers(-2, 2), st.sampled_from(DRESSES), st.sampled_from(DRESSES))
+def test_integers_agree_with_math_verify(number, off, dress, gold_dress):
+    answer, gold = dress.format(number + off), gold_dress.format(number)
+    theirs = verify(parse(gold.replace(",", "")), parse(answer.replace(",", "")))
+    assert verify_math(answer, gold) is theirs is (off == 0)
+
+
+def test_integers_do_not_reach_math_verify(monkeypatch):
+    monkeypatch.setattr(math_verifier, "parse", None)
+    assert verify_math(r"The answer is $\boxed{1,234}$.", "1234") is True
+    assert verify_math("1235", "1234") is False
+
+
+text = st.text(max_size=40)
+pieces = st.sampled_from(
+    [
+        "4",
+        "x",
+        "^",
+        "{",
+        "}",
+        "(",
+        ")",
+        "\\frac",
+        "\\sqrt",
+        "\\boxed{",
+        "$",
+        "=",
+        ",",
+        "!",
+        "%",
+        "-",
+        " ",
+        "\\text{",
+        "or ",
+    ]
+    + ["The answer is ", "\x00", "\ud800", "\\left", "[", "]", "|", "<", "\\\\", "&", "٤", "²", "\\(", "####", "/"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(text, st.lists(pieces, max_size=14).map("".join)), st.sampled_from(["4", "x+1", "(1,2)", "\\text{B}"])
+)
+def test_any_text_is_right_or_wrong(answer, gold):
+    assert verify_math(answer, gold) in (True, False)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.one_of(text, st.lists(pieces, max_size=10).map("".join)))
+def test_any_gold_gives_a_verdict(gold):
+    assert verify_math("4", gold) in (True, False, None)
+
+
+HOSTILE = [
+    "9^{9^{9^{9}}}",
+    r"\boxed{9^{9^{9^{9}}}}",
+    "10^{10^{10}}",
+    "9^9^9^9",
+    "9**9**9",
+    "2^{99999999}",
+    "(2^{9999})^{9999}",
+    "10!!!",
+    "1000000!",
+    "(20!)!",
+    "(1+x)^{2000}",
+    "(1+x)^{99}(1-x)^{99}",
+    "(a+b+c+d+e)^{20}",
+    "(1+i)^{9999}",
+    r"(1+\sqrt{2})^{9999}",
+    "(a+k)(b+l)(c+m)(d+n)(e+o)(f+p)(g+q)(h+r)(i+s)(j+t)",
+    r"\frac{x^{9999}-1}{x-1}",
+    r"\sum_{k=1}^{10^9}k^{-2}",
+    r"\prod_{k=1}^{10^9}k",
+    r"\int_0^1 \sin(x^x)dx",
+    r"\lim_{x \to 0} \sin(x)^{x^x}",
+    r"\binom{1000000}{500000}",
+    r"\Gamma(10^9)",
+    r"\exp(\exp(\exp(99)))",
+    r"\lfloor e^{e^{99}} \rfloor",
+    r"\log 9^{9^9}",
+    r"\begin{pmatrix}a&b&c&d\\d&e&f&g\\g&h&i&k\\1&2&3&x\end{pmatrix}^{9}",
+    r"\sin(" * 10 + "x" + ")" * 10,
+    r"\sqrt{" * 100 + "2" + "}" * 100,
+    "{" * 10_000 + "4" + "}" * 10_000,
+    "(" * 100 + "4" + ")" * 100,
+    "|" * 50 + "x" + "|" * 50,
+    "1/2/3/4/5/6/7/8/9" * 20,
+    "1" * 400,
+    "1" * 5_000,
+    "1e999999999",
+    "x" * 300,
+    "\x00" * 1_000,
+    "4\x00",
+    "\ud800",
+    "$\ud800^4$",
+    r"\boxed{" * 100_000,
+    r"\(" * 1_000,
+    "$" * 2_000,
+    " " * 1_000_000,
+    "answer is " * 100_000,
+]
+_IN_A_THREAD = """
+import json, sys, threading, time
+from r1_trl.verifiers.math import verify_math
+def grade():
+    verify_math("x + 1", "1 + x")
+    for answer in json.load(sys.stdin):
+        for gold in ("4", "x+1"):
+            start = time.perf_counter()
+            print(json.dumps([ascii(answer[:40]), verify_math(answer, gold), time.perf_counter() - start]), flush=True)
+worker = threading.Thread(target=grade)
+worker.start()
+worker.join()
+"""
+
+
+@pytest.mark.parametrize("answer", HOSTILE, ids=lambda value: ascii(value[:30]))
+def test_hostile_answers_on_the_main_thread(answer):
+    start = time.perf_counter()
+    assert verify_math(answer, "4") is False
+    assert time.perf_counter() - start < 2
+
+
+def test_hostile_answers_off_the_main_thread():
+    """In a process of its own, since a hang in a thread can only be ended with its process."""
+    run = [sys.executable, "-c", _IN_A_THREAD]
+    done = subprocess.run(run, input=json.dumps(HOSTILE), capture_output=True, text=True, timeout=60)
+    verdicts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(verdicts) == 2 * len(HOSTILE), (verdicts[-1:], done.stderr)
+    assert [verdict for verdict in verdicts if verdict[1] is not False or verdict[2] > 2] == []
+    assert "Timeout is disabled" not in done.stderr
+
+
+def test_what_the_guard_misses_meets_a_timeout_on_the_main_thread(monkeypatch):
+    monkeypatch.setattr(math_verifier, "_too_heavy", lambda expression: False)
+    start = time.perf_counter()
+    assert verify_math("(1+y)^{1999}", "4") is False
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        r"\frac{-b + \sqrt{b^2-4ac}}{2a}",
+        r"e^{-x^2/2}",
+        "2^{1000}",
+        "x^{2024}",
+        "(1+x)^{50}",
+        "(a+b)^{10}",
+        "(x-1)^{2}(x+3)^{4}(x-5)",
+        "(a+b)(b+c)(c+a)",
+        r"\left(\frac{1}{2}\right)^{100}",
+        r"\binom{10}{3}",
+        "(n+1)!",
+        r"\sin^2 x + \cos^2 x",
+        r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}",
+        r"\sqrt{2+\sqrt{3}}",
+        r"(-\infty, -1) \cup (-1, 1) \cup (1, \infty)",
+        "1" * 60,
+    ],
+)
+def test_the_guard_lets_common_answers_pass(expression):
+    assert not math_verifier._too_heavy(expression)
+    assert verify_math(expression, expression) is True
