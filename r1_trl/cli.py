@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -68,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] in ("-V", "--version"):
         print(__version__)
         return 0
+    # On CPUs with AVX-512 bitsandbytes warns at import that an optional kernel of the Hub is absent.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     try:
         if words[0] not in commands:
             raise InputError(f"unknown command `{words[0]}`: it is one of {', '.join(commands)}")

@@ -56,6 +56,7 @@ CASES = [
     ("<think>r</think><think>s</think><answer>4</answer>", False, "r\ns", "4", "2 <think>", "two blocks"),
     ("<think>r<think>s</think><answer>4</answer>", False, "r s", "4", "2 <think>", "nested"),
     ("<think>r</think><answer>4</answer><think>s", False, "r\ns", None, "2 <think>", "thinks again, never closes"),
+    ("r<think>s</think>t<think>u</think>4", True, "r s\nu", "4", "<think>, which has no place here", "between blocks"),
     ("<think>r</think>3</think>4", False, "r\n3", "4", "2 </think>", "what follows the LAST </think>"),
     ("The answer is 4.", False, None, "The answer is 4.", "no <think>", "no tags at all"),
     ("<answer>4</answer>", False, None, "4", "no <think>", "an answer without thinking"),

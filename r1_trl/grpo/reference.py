@@ -55,6 +55,6 @@ class SyncRefAdapterCallback(TrainerCallback):
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
 
-    def on_step_end(self, args: GRPOConfig, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.global_step % args.ref_model_sync_steps == 0:
             update_reference_adapter(self.accelerator.unwrap_model(kwargs["model"]), args.ref_model_mixup_alpha)

@@ -19,7 +19,6 @@ from r1_trl.stages.data import load_datasets
 from r1_trl.stages.models import check_model, model_init_kwargs
 from r1_trl.stages.rewards import check_reward_columns, load_reward_funcs
 from r1_trl.stages.training import train
-from r1_trl.tracking.wandb import prepare_wandb
 
 SHOWN = (
     "reward",
@@ -84,7 +83,6 @@ def main(argv: list[str]) -> None:
     check_reward_columns(reward_funcs, train_dataset, script_args.dataset_name or "datasets")
     check_size(train_dataset, training_args)
     training_args.model_init_kwargs = model_init_kwargs(model_args, training_args)
-    prepare_wandb(training_args, stage="grpo")
     trainer: Any = R1GRPOTrainer(
         model_path,
         reward_funcs,

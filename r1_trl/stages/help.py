@@ -81,7 +81,7 @@ def _value_name(action: argparse.Action) -> str:
 
 def _explanation(action: argparse.Action) -> str:
     text = " ".join((action.help or "").replace("%%", "%").split())
-    first_sentence = re.split(r"(?<=[a-z`)\]])\.\s", text, maxsplit=1)[0].rstrip(".")
+    first_sentence = re.split(r"(?<=[a-z`)\]])\.\s+(?=[A-Z])", text, maxsplit=1)[0].rstrip(".")
     return f"{first_sentence} (default: {action.default})"
 
 

@@ -21,7 +21,6 @@ from r1_trl.stages.data import load_datasets
 from r1_trl.stages.models import check_model, model_init_kwargs
 from r1_trl.stages.training import train
 from r1_trl.tasks.sources import require_columns
-from r1_trl.tracking.wandb import prepare_wandb
 
 
 def make_parser() -> StageParser:
@@ -45,7 +44,6 @@ def main(argv: list[str]) -> None:
     train_dataset, eval_dataset = load_datasets(script_args, mixture_args, training_args)
     check_columns(train_dataset, training_args, script_args.dataset_name or "datasets")
     training_args.model_init_kwargs = model_init_kwargs(model_args, training_args)
-    prepare_wandb(training_args, stage="sft")
     trainer: Any = SFTTrainer(
         model_path,
         args=training_args,

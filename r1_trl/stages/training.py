@@ -10,6 +10,7 @@ from datasets import Dataset, IterableDataset
 
 from r1_trl.stages.record import hash_model, hash_rows, write_stage_record
 from r1_trl.tracking.progress import show_progress
+from r1_trl.tracking.wandb import wandb_run
 
 
 def train(
@@ -35,7 +36,8 @@ def train(
     show_progress(trainer, shown)
     name, path = model
     inputs = {"model": {"name": name, "sha256": hash_model(path)}}  # before training, which may write there
-    result = trainer.train(resume_from_checkpoint=trainer.args.resume_from_checkpoint)
+    with wandb_run(trainer.args, stage):
+        result = trainer.train(resume_from_checkpoint=trainer.args.resume_from_checkpoint)
     trainer.save_model(trainer.args.output_dir)
     trainer.save_state()
     if trainer.is_world_process_zero():

@@ -128,6 +128,7 @@ WRONG = [
     ("4 squared", "4", "an operation in words"),
     ("It is 4x", "4", "a formula in a sentence"),
     ("4 apples and 5 pears", "4", "two numbers in a sentence"),
+    ("4 apples and 5 pears", "5", "two numbers in a sentence, the last as little as the first"),
     ("40%", "4", "another percentage"),
     ("0.5%", "0.5", "a hundredth of it"),
     ("0.33", "1/3", "two decimals"),
@@ -195,30 +196,8 @@ def test_integers_do_not_reach_math_verify(monkeypatch):
 
 
 text = st.text(max_size=40)
-pieces = st.sampled_from(
-    [
-        "4",
-        "x",
-        "^",
-        "{",
-        "}",
-        "(",
-        ")",
-        "\\frac",
-        "\\sqrt",
-        "\\boxed{",
-        "$",
-        "=",
-        ",",
-        "!",
-        "%",
-        "-",
-        " ",
-        "\\text{",
-        "or ",
-    ]
-    + ["The answer is ", "\x00", "\ud800", "\\left", "[", "]", "|", "<", "\\\\", "&", "٤", "²", "\\(", "####", "/"]
-)
+SIGNS = [*"4x^{}()$=,!%- []|<&٤²/", "\x00", "\ud800", "\\\\", "\\("]
+pieces = st.sampled_from([*SIGNS, "\\frac", "\\sqrt", "\\boxed{", "\\left", "\\text{", "or ", "answer is ", "####"])
 
 
 @settings(max_examples=300, deadline=None)
@@ -318,8 +297,9 @@ def test_hostile_answers_off_the_main_thread():
 def test_what_the_guard_misses_meets_a_timeout_on_the_main_thread(monkeypatch):
     monkeypatch.setattr(math_verifier, "_too_heavy", lambda expression: False)
     start = time.perf_counter()
-    assert verify_math("(1+y)^{1999}", "4") is False
-    assert time.perf_counter() - start < 5
+    # sympy expands this in Python code, which the alarm can interrupt
+    assert verify_math("(a+k)(b+l)(c+m)(d+n)(e+o)(f+p)(g+q)(h+r)(i+s)(j+t)", "5") is False
+    assert time.perf_counter() - start < 10  # minutes without one
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""What R1GRPOTrainer adds: rewards learn whether the prompt has opened the thinking."""
+
+import pytest
+from datasets import Dataset
+from transformers import AutoTokenizer
+
+from r1_trl import R1GRPOConfig, R1GRPOTrainer, format_reward
+
+OPENING = "{{ messages[0]['content'] }}{% if add_generation_prompt %} <think> {% endif %}"
+QUESTION = [{"role": "user", "content": "what is 5 + 3 ?"}]
+
+
+@pytest.mark.parametrize(
+    ("template", "prompt", "expected"),
+    [
+        pytest.param(OPENING, QUESTION, True, id="the template opens it"),
+        pytest.param(None, QUESTION, False, id="the template does not"),
+        pytest.param(None, "what is 5 + 3 ? <think>", True, id="the text opens it"),
+        pytest.param(None, "what is 5 + 3 ?", False, id="the text does not"),
+    ],
+)
+def test_rewards_are_told(cpu_args, base_path, template, prompt, expected):
+    seen = []
+
+    def reward(completions, think_opened, **kwargs):
+        seen.extend(think_opened)
+        return [0.0] * len(completions)
+
+    tokenizer = AutoTokenizer.from_pretrained(base_path)
+    tokenizer.chat_template = template or tokenizer.chat_template
+    trainer = R1GRPOTrainer(
+        base_path,
+        [reward, format_reward],
+        args=R1GRPOConfig(**cpu_args, max_steps=1, per_device_train_batch_size=16),
+        train_dataset=Dataset.from_list([{"prompt": prompt}] * 4),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    assert set(seen) == {expected}
+
+
+def test_default_arguments_are_the_papers(base_path, questions, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="num_generations"):  # TRL's batch of 8 holds no group of 16
+        R1GRPOTrainer(base_path, format_reward, train_dataset=questions)
