@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: quickstart test lint docs test-slow miniature-base clean
+.PHONY: quickstart test lint docs test-slow measure miniature-base clean
 quickstart: $(INSTALLED) ## the miniature, from cold start to reasoning
 	$(BIN)/r1-trl quickstart
 
@@ -18,7 +18,10 @@ lint: $(INSTALLED)
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml
 
-test-slow: $(INSTALLED) ## the miniature with three seeds, and the rewards one by one
+test-slow: $(INSTALLED) ## the miniature learns, within its bounds and its time
+	$(BIN)/pytest -m slow
+
+measure: $(INSTALLED) ## three seeds of the miniature and its ablations: the figures of its README
 	$(BIN)/python recipes/miniature_cpu/measure.py
 
 miniature-base: $(INSTALLED) ## pre-train the embedded base model from nothing and compare it with the shipped one

@@ -49,7 +49,7 @@ examples:
   r1-trl grpo --config recipes/miniature_cpu/grpo.yaml --learning_rate 1e-4
   accelerate launch --num_processes 2 -m r1_trl grpo --config recipes/miniature_cpu/grpo.yaml
 
-`r1-trl COMMAND --help` lists a command's settings. Documentation: docs/index.md"""
+`r1-trl COMMAND --help` lists a command's settings. The documentation is in docs/ of the repository"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,6 +85,7 @@ def _place(words: list[str], commands: dict[str, Command], message: str) -> str:
     # Every message names the config file that the bad input came from, unless it already does.
     if words[0] not in commands:
         return "r1-trl"
-    config = words[words.index("--config") + 1] if "--config" in words[:-1] else ""
+    flat = [part for word in words for part in (word.split("=", 1) if word.startswith("--config=") else [word])]
+    config = flat[flat.index("--config") + 1] if "--config" in flat[:-1] else ""
     named = not config or config in message or message.startswith("command line")
     return f"r1-trl {words[0]}" if named else f"r1-trl {words[0]} --config {config}"

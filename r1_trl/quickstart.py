@@ -14,11 +14,17 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from r1_trl.errors import InputError
 from r1_trl.files import write_json
 from r1_trl.recipe_catalog import recipes_folder
 from r1_trl.report.curves import plot_curves, read_log_history
 
+# Tracked on this machine alone, and no bars but those of training and sampling.
+ENVIRONMENT = {
+    "WANDB_MODE": "offline",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "PYTHONWARNINGS": "ignore::FutureWarning",
+}
 SHOWN = ("pass@1", "cons@16", "mean_completion_tokens", "language_consistency", "well_formed")
 
 
@@ -37,7 +43,7 @@ def main(argv: list[str]) -> None:
         argv (`list[str]`): The words after `r1-trl quickstart`.
 
     Raises:
-        InputError: A stage did not end well; its own message stands above.
+        SystemExit: A stage did not end well, with its code; its own message stands above.
     """
     parser = argparse.ArgumentParser(
         prog="r1-trl quickstart", description="Watch a model of a million weights learn to reason, on two cores."
@@ -45,10 +51,12 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--output_dir", type=Path, default=Path("runs/miniature"), help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="seed of both training stages (default: %(default)s)")
     args = parser.parse_args(argv)
-    os.environ.setdefault("WANDB_MODE", "offline")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     wall_seconds = {}
-    for number, stage in enumerate(plan(args.output_dir, args.seed), start=1):
-        print(f"\n[{number}/4] {stage.heading}\n$ r1-trl {' '.join(stage.words)}", flush=True)
+    stages = plan(args.output_dir, args.seed)
+    for number, stage in enumerate(stages, start=1):
+        print(f"\n[{number}/{len(stages)}] {stage.heading}\n$ r1-trl {' '.join(stage.words)}", flush=True)
         wall_seconds[stage.name] = run(stage)
     results = collect_results(args.output_dir, wall_seconds)
     write_json(args.output_dir / "results.json", results)
@@ -94,12 +102,13 @@ def run(stage: Stage) -> float:
         `float`: Wall seconds.
 
     Raises:
-        InputError: It ended with another code than 0.
+        SystemExit: It ended with another code than 0.
     """
     started = time.monotonic()
     code = subprocess.run([sys.executable, "-m", "r1_trl", *stage.words], check=False).returncode
     if code != 0:
-        raise InputError(f"`r1-trl {' '.join(stage.words)}` ended with code {code}: see its message above")
+        print(f"`r1-trl {' '.join(stage.words)}` ended with code {code}: see its message above", file=sys.stderr)
+        raise SystemExit(code)
     return round(time.monotonic() - started, 1)
 
 

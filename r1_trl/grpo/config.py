@@ -3,8 +3,8 @@
 Sources: [N] DeepSeek-R1, Nature 2025; [v2] its arXiv version 2 (2501.12948v2); [DSM] DeepSeekMath (2402.03300).
 
 Departures and silences:
-1. Batch sizes depend on the hardware and keep TRL's defaults. The paper's: 32 questions x 16 answers = 512 completions
-   a step; 8,192 completions a rollout, split into 16 mini-batches (`generation_batch_size=8192`).
+1. Batch sizes depend on the hardware: the default is one question's 16 answers. The paper's: 32 questions x 16 answers
+   = 512 completions a step; 8,192 completions a rollout, split into 16 mini-batches (`generation_batch_size=8192`).
 2. ε = 10 is the value of R1's first RL stage. R1-Zero's is not stated.
 3. The optimizer, the warm-up and the epsilon beside the standard deviation are not stated: TRL's are kept.
 """
@@ -42,6 +42,8 @@ class R1GRPOConfig(GRPOConfig):
             A = (r − mean(r)) / std(r) over the answers of one question [DSM §4.1.2; v2 §2.1].
         num_generations (`int`, *optional*, defaults to `16`):
             G, answers for each question [N].
+        per_device_train_batch_size (`int`, *optional*, defaults to `16`):
+            Completions at once on one device: the answers to one question, the least that `num_generations` admits.
         temperature (`float`, *optional*, defaults to `1.0`):
             Of the rollout [N]. RL stage 2 uses 0.7.
         max_completion_length (`int`, *optional*, defaults to `32768`):
@@ -66,7 +68,7 @@ class R1GRPOConfig(GRPOConfig):
 
     ```python
     >>> from r1_trl import R1GRPOConfig
-    >>> args = R1GRPOConfig(output_dir="runs/r1", per_device_train_batch_size=16)
+    >>> args = R1GRPOConfig(output_dir="runs/r1")
     >>> args.beta, args.epsilon, args.loss_type, args.num_generations
     (0.001, 10.0, 'grpo', 16)
 
@@ -88,6 +90,9 @@ class R1GRPOConfig(GRPOConfig):
         default="group", metadata={"help": "Divide advantages by the std of `group`, of `batch`, or `none` [v2 §2.1]."}
     )
     num_generations: int | None = field(default=16, metadata={"help": "G, answers for each question [N]."})
+    per_device_train_batch_size: int = field(
+        default=16, metadata={"help": "Completions at once on one device; 16 answers to one question by default."}
+    )
     temperature: float = field(default=1.0, metadata={"help": "Temperature of the rollout [N]; 0.7 in RL stage 2."})
     max_completion_length: int | None = field(
         default=32768, metadata={"help": "Maximum length of a completion in tokens [N]; small hardware wants less."}

@@ -6,11 +6,13 @@ TRL scores the reference under the adapter `"ref"` wherever the model has one, a
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 POLICY, REFERENCE = "default", "ref"
@@ -24,10 +26,15 @@ def add_reference_adapter(model: PeftModel) -> None:
     Args:
         model ([`~peft.PeftModel`]): The policy. The adapter `"default"` stays the active one.
     """
-    if REFERENCE not in model.peft_config:
-        model.add_adapter(REFERENCE, model.peft_config[POLICY])
-        update_reference_adapter(model, alpha=1.0)
-        model.set_adapter(POLICY)
+    if REFERENCE in model.peft_config:
+        return
+    config = copy.deepcopy(model.peft_config[POLICY])
+    if isinstance(config, LoraConfig):
+        config.init_lora_weights = True  # others, such as PiSSA, would rewrite the base; the weights are copied anyway
+    model.add_adapter(REFERENCE, config)
+    for policy, reference in _pairs(model):
+        reference.data = policy.data.clone()  # also of its dtype, which TRL changes for quantised models
+    model.set_adapter(POLICY)
 
 
 @torch.no_grad()
@@ -38,11 +45,18 @@ def update_reference_adapter(model: PeftModel, alpha: float) -> None:
         model ([`~peft.PeftModel`]): A policy with both adapters.
         alpha (`float`): 1 replaces the reference by the policy (DeepSeek-R1 [N]: every 400 steps).
     """
-    for name, parameter in model.named_parameters():
-        if f".{POLICY}." in name:
-            reference = model.get_parameter(name.replace(f".{POLICY}.", f".{REFERENCE}."))
+    for policy, reference in _pairs(model):
+        reference.mul_(1.0 - alpha).add_(policy, alpha=alpha)
+
+
+def _pairs(model: PeftModel) -> Iterator[tuple[torch.nn.Parameter, torch.nn.Parameter]]:
+    weights = dict(model.named_parameters())
+    for name, policy in weights.items():
+        parts = name.split(".")
+        if POLICY in parts:
+            reference = weights[".".join(REFERENCE if part == POLICY else part for part in parts)]
             reference.requires_grad_(False)
-            reference.mul_(1.0 - alpha).add_(parameter.to(reference.dtype), alpha=alpha)
+            yield policy, reference
 
 
 class SyncRefAdapterCallback(TrainerCallback):

@@ -16,8 +16,10 @@ from transformers import PreTrainedModel, TrainerCallback
 from trl import GRPOTrainer
 from trl.data_utils import is_conversational
 from trl.trainer.callbacks import SyncRefModelCallback
+from trl.trainer.utils import disable_dropout_in_model
 
 from r1_trl.completion import think_opened_by
+from r1_trl.errors import InputError
 from r1_trl.grpo.config import R1GRPOConfig
 from r1_trl.grpo.reference import SyncRefAdapterCallback, add_reference_adapter
 
@@ -39,7 +41,7 @@ class R1GRPOTrainer(GRPOTrainer):
     trainer = R1GRPOTrainer(
         "Qwen/Qwen2.5-1.5B",
         [accuracy_reward, format_reward],
-        args=R1GRPOConfig(output_dir="runs/r1", per_device_train_batch_size=16, max_completion_length=1024),
+        args=R1GRPOConfig(output_dir="runs/r1", max_completion_length=1024),
         train_dataset=dataset,  # columns `prompt` and `solution`
     )
     trainer.train()
@@ -54,18 +56,26 @@ class R1GRPOTrainer(GRPOTrainer):
         args = R1GRPOConfig(output_dir="runs/grpo") if args is None else args
         replaces_reference = args.sync_ref_model and args.beta != 0.0
         args.sync_ref_model = args.sync_ref_model and not replaces_reference  # TRL refuses it for adapters
-        super().__init__(model, reward_funcs, args, *other, **others)
+        try:
+            super().__init__(model, reward_funcs, args, *other, **others)
+        finally:
+            args.sync_ref_model = args.sync_ref_model or replaces_reference
         if replaces_reference:
-            args.sync_ref_model = True
-            self.add_callback(self._reference_callback())
+            self.add_callback(self._reference_callback(args.disable_dropout))
 
-    def _reference_callback(self) -> TrainerCallback:
+    def _reference_callback(self, disable_dropout: bool) -> TrainerCallback:
         policy = self.accelerator.unwrap_model(self.model)
         if not isinstance(policy, PeftModel):
             return SyncRefModelCallback(
                 ref_model=cast("PreTrainedModel", self.ref_model), accelerator=self.accelerator
             )
+        if self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage == 3:
+            raise InputError(
+                "`sync_ref_model` with an adapter under DeepSpeed ZeRO-3 is not supported: set it to false"
+            )
         add_reference_adapter(policy)
+        if disable_dropout:
+            disable_dropout_in_model(policy)  # the new adapter brings its own
         return SyncRefAdapterCallback(self.accelerator)
 
     def _calculate_rewards(

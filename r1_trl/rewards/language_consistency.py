@@ -44,6 +44,8 @@ class LanguageConsistencyReward:
 
     def __init__(self, languages: Sequence[str] | None = None) -> None:
         self.__name__ = "language_consistency_reward"
+        if isinstance(languages, str) or not all(isinstance(tag, str) for tag in languages or ()):
+            raise InputError(f"languages is {languages!r}: it must be a list of codes, such as [en, zh]")
         if languages is not None and not languages:
             raise InputError("languages is empty: name those that may occur, or leave it out")
         self.languages = None if languages is None else tuple(language_code(tag) for tag in languages)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -51,17 +52,16 @@ def sample_completions(
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    generation_config = _generation_config(model, tokenizer, max_completion_length, temperature, top_p)
-    texts = [_prompt_to_text(prompt, tokenizer) for prompt in prompts]
-    lengths = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-    order = sorted(range(len(texts)), key=lengths.__getitem__)
+    config = _generation_config(model, tokenizer, max_completion_length, temperature, top_p)
+    prompt_ids = [_prompt_ids(prompt, tokenizer) for prompt in prompts]
+    order = sorted(range(len(prompts)), key=lambda index: len(prompt_ids[index]))
     pending = [index for index in order for _ in range(num_generations)]  # Q*k, a question's answers side by side
     samples: list[list[Sample]] = [[] for _ in prompts]
     tokens, started = 0, time.monotonic()
-    with tqdm(total=len(pending), unit="answer", desc="sampling") as bar:
+    with tqdm(total=len(pending), unit="answer", desc="sampling") as bar, _only(model, config):
         for start in range(0, len(pending), batch_size):
             chosen = pending[start : start + batch_size]
-            batch = _generate(model, tokenizer, [texts[index] for index in chosen], generation_config)
+            batch = _generate(model, tokenizer, [prompt_ids[index] for index in chosen], config)
             for index, sample in zip(chosen, batch, strict=True):
                 samples[index].append(sample)
             tokens += sum(sample.num_tokens for sample in batch)
@@ -70,10 +70,34 @@ def sample_completions(
     return samples
 
 
-def _prompt_to_text(prompt: Any, tokenizer: PreTrainedTokenizerBase) -> str:
+def prompt_to_text(prompt: Any, tokenizer: PreTrainedTokenizerBase) -> str:
+    """What the model reads: a string as it is, a conversation through the chat template.
+
+    Args:
+        prompt (`str` or `list[dict]`): A string, or messages.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]): With a chat template where prompts are messages.
+    """
     if is_conversational({"prompt": prompt}):
         return str(tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True))
     return str(prompt)
+
+
+def _prompt_ids(prompt: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    # As TRL does in training: a chat template writes its special tokens itself, a plain text gets the tokenizer's.
+    add_special_tokens = not is_conversational({"prompt": prompt})
+    ids = tokenizer(prompt_to_text(prompt, tokenizer), add_special_tokens=add_special_tokens)["input_ids"]
+    return list(ids)
+
+
+@contextmanager
+def _only(model: PreTrainedModel, config: GenerationConfig) -> Iterator[None]:
+    # `generate` fills what a config leaves open from the model's own, such as a repetition penalty.
+    own = model.generation_config
+    model.generation_config = config
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def _generation_config(
@@ -93,9 +117,9 @@ def _generation_config(
 
 @torch.inference_mode()
 def _generate(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str], config: GenerationConfig
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt_ids: list[list[int]], config: GenerationConfig
 ) -> list[Sample]:
-    inputs = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False).to(model.device)
+    inputs = tokenizer.pad({"input_ids": prompt_ids}, return_tensors="pt").to(model.device)
     generate: Any = model.generate  # typed as a tensor or a module by torch
     output = generate(**inputs, generation_config=config)  # (B, P + T)
     completion_ids = output[:, inputs["input_ids"].shape[1] :].cpu()  # (B, T)

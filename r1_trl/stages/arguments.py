@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from types import NoneType, UnionType
+from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from trl import TrlParser
@@ -70,13 +70,16 @@ class StageParser(TrlParser):
             raise self._explain(error, words, place) from error
 
     def _check_config(self, path: str) -> None:
-        actions = {action.dest: action for action in self._actions}
+        hints = {name: hint for cls in self.dataclass_types for name, hint in get_type_hints(cls).items()}
+        keys = {action.dest for action in self._actions}
         for key, value in read_yaml(path).items():
             if key == "env":
                 continue
-            if key not in actions:
-                raise InputError(f"{path}: unknown key `{key}`{_nearest(key, actions)}. See `{self.prog} --help`")
-            _check_type(path, key, value, actions[key])
+            if key not in keys:
+                raise InputError(f"{path}: unknown key `{key}`{_nearest(str(key), keys)} See `{self.prog} --help`")
+            hint = hints.get(key, Any)
+            if not _fits(value, hint):
+                raise InputError(f"{path}: `{key}: {value}` must be {_name(hint)}. See `{self.prog} --help`")
 
     def _explain(self, error: ValueError, words: list[str], place: str) -> InputError:
         if isinstance(error, InputError):
@@ -84,8 +87,8 @@ class StageParser(TrlParser):
             return error if placed else InputError(f"{place}: {error}")
         known = [option for action in self._actions for option in action.option_strings]
         for word in words:
-            if word.startswith("--") and word not in known and word != "--config":
-                hint = f"{_nearest(word, known)}. See `{self.prog} --help`"
+            if word.startswith("--") and word.split("=", 1)[0] not in known and word != "--config":
+                hint = f"{_nearest(word, known)} See `{self.prog} --help`"
                 return InputError(f"{COMMAND_LINE}: unknown flag `{word}`{hint}")
         return InputError(f"{place}: {error}")
 
@@ -147,28 +150,40 @@ def _config_path(words: list[str]) -> str:
 
 def _nearest(word: str, known: Iterable[str]) -> str:
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean `{matches[0]}`?" if matches else ""
+    return f"; did you mean `{matches[0]}`?" if matches else "."
 
 
-def _check_type(path: str, key: str, value: Any, action: argparse.Action) -> None:
-    # argparse converts only strings, so a YAML number or boolean of the wrong type would pass unseen.
-    converter = action.type
-    expected = getattr(converter, "__name__", "")
-    wrong = False
-    if action.nargs == "+":
-        wrong = value is not None and not isinstance(value, list)
-        expected = "list"
-    elif expected == "string_to_bool":
-        wrong = value is not None and str(value).lower() not in ("true", "false", "yes", "no", "0", "1")
-        expected = "true or false"
-    elif expected == "int":
-        wrong = isinstance(value, bool) or (isinstance(value, float) and not value.is_integer())
-    elif expected == "float":
-        wrong = isinstance(value, bool | list | dict)
-    if isinstance(value, str) and expected in ("int", "float"):
-        try:
-            converter(value) if callable(converter) else None
-        except ValueError:
-            wrong = True
-    if wrong:
-        raise InputError(f"{path}: `{key}: {value}` must be {'a ' if expected == 'list' else ''}{expected}")
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a YAML value is of a field's type. argparse converts strings alone, so others would pass it unseen."""
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return any(_fits(value, option) for option in get_args(hint))
+    if hint is None or hint is NoneType:
+        return value is None
+    if origin is list or hint is list:
+        (element,) = get_args(hint) or (Any,)
+        return isinstance(value, list) and all(_fits(item, element) for item in value)
+    if origin is dict or hint is dict:
+        return isinstance(value, dict)
+    if dataclasses.is_dataclass(hint):
+        names = {field.name for field in dataclasses.fields(hint)}
+        return isinstance(value, dict) and value.keys() <= names
+    if hint is bool:
+        return isinstance(value, bool) or str(value).lower() in ("true", "false", "yes", "no", "0", "1")
+    if hint in (int, float):
+        return not isinstance(value, bool) and _is_number(value, hint)
+    return isinstance(value, str) if hint is str or isinstance(hint, type) else True
+
+
+def _is_number(value: Any, hint: type) -> bool:
+    try:
+        return hint is float or float(value) == int(value)
+    except (TypeError, ValueError):
+        return False
+
+
+def _name(hint: Any) -> str:
+    names = [
+        getattr(option, "__name__", str(option)) for option in get_args(hint) or (hint,) if option is not NoneType
+    ]
+    return "list of " + " or ".join(names) if get_origin(hint) is list else " or ".join(names)

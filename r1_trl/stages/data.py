@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from datasets import Dataset, IterableDataset
+from datasets.exceptions import DatasetNotFoundError
 from trl import DatasetMixtureConfig, ScriptArguments, get_dataset
 
 from r1_trl.errors import InputError
 from r1_trl.tasks.sources import load_split
 from r1_trl.verifiers import get_verifier
+
+MIXTURE = "datasets"  # stands for the name of a mixture
 
 
 def load_datasets(
@@ -32,7 +35,14 @@ def load_datasets(
     if bool(mixture_args.datasets) == bool(script_args.dataset_name):
         raise InputError("name the data once: either `dataset_name` or `datasets` (a mixture)")
     if mixture_args.datasets:
-        mixture = get_dataset(mixture_args)
+        if evaluates and mixture_args.test_split_size is None:
+            raise InputError("a mixture that is evaluated on (`eval_strategy`) needs `test_split_size`, such as 0.01")
+        try:
+            mixture = get_dataset(mixture_args)
+        except (DatasetNotFoundError, FileNotFoundError, ConnectionError, ValueError) as error:
+            raise InputError(
+                f"`datasets` cannot be loaded: check the paths and splits of its entries. {error}"
+            ) from error
         return mixture["train"], mixture["test"] if evaluates else None
 
     def split(name: str) -> Dataset | IterableDataset:

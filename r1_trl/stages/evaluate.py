@@ -6,6 +6,7 @@ and varies from checkpoint to checkpoint.
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +22,12 @@ from r1_trl.completion import parse_completion, think_opened_by
 from r1_trl.errors import InputError
 from r1_trl.evaluation.metrics import bootstrap_ci95, majority_verdict, pass_at_1
 from r1_trl.rewards import LanguageConsistencyReward, accuracy_reward, format_reward
-from r1_trl.sampling.transformers import Sample, sample_completions
+from r1_trl.sampling.transformers import Sample, prompt_to_text, sample_completions
 from r1_trl.stages.arguments import StageParser, arguments_as_dict
 from r1_trl.stages.data import check_verifiers
 from r1_trl.stages.models import check_model
 from r1_trl.stages.record import hash_model, hash_rows, write_stage_record
-from r1_trl.tasks.sources import load_split, require_columns
+from r1_trl.tasks.sources import check_text, load_split, require_columns
 
 
 @dataclass
@@ -59,9 +60,14 @@ class EvaluationConfig:
     seed: int = field(default=42, metadata={"help": "Seed of the sampling."})
 
     def __post_init__(self) -> None:
-        for name in ("num_generations", "max_completion_length", "per_device_eval_batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"`{name}: {getattr(self, name)}` must be at least 1")
+        for name in ("num_generations", "max_completion_length", "per_device_eval_batch_size", "num_questions"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"`{name}: {value}` must be at least 1")
+        if self.temperature < 0 or not 0 < self.top_p <= 1:
+            raise InputError(
+                f"`temperature: {self.temperature}` must not be negative and `top_p: {self.top_p}` must be in (0, 1]"
+            )
 
 
 def make_parser() -> StageParser:
@@ -80,6 +86,8 @@ def main(argv: list[str]) -> None:
         InputError: Before any model loads.
     """
     started = time.monotonic()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("evaluate runs in one process: call `r1-trl evaluate` without `accelerate launch`")
     config, script_args, model_args = make_parser().parse(argv)
     model_path = check_model(model_args, allow_adapter=True)
     questions = load_questions(config, script_args)
@@ -96,7 +104,8 @@ def main(argv: list[str]) -> None:
         config.per_device_eval_batch_size,
         config.seed,
     )
-    table = score_samples(questions, samples, config.languages)
+    opened = think_opened(questions, tokenizer)
+    table = score_samples(questions, samples, opened, config.languages)
     metrics = summarise(table)
     Path(config.output_dir).mkdir(parents=True, exist_ok=True)
     table.to_parquet(Path(config.output_dir) / "samples.parquet")
@@ -119,10 +128,18 @@ def load_questions(config: EvaluationConfig, script_args: ScriptArguments) -> Da
         raise InputError("`dataset_name` is missing: name the held-out questions")
     loaded = load_split(script_args.dataset_name, script_args.dataset_test_split, script_args.dataset_config)
     require_columns(loaded, ("prompt", "solution"), script_args.dataset_name, "evaluate")
+    check_text(loaded, ("prompt", "solution"), script_args.dataset_name)
     questions: Dataset = loaded.select(range(min(config.num_questions or len(loaded), len(loaded))))
     if len(questions) == 0:
         raise InputError(f"dataset `{script_args.dataset_name}` has no row in `{script_args.dataset_test_split}`")
     check_verifiers(questions, script_args.dataset_name)
+    columns = {
+        name: questions[name] for name in ("solution", "verifier", "verifier_args") if name in loaded.column_names
+    }
+    if all(score is None for score in accuracy_reward([""] * len(questions), **columns)):
+        raise InputError(
+            f"no `solution` of dataset `{script_args.dataset_name}` can be graded: is it the right column, or verifier?"
+        )
     return questions
 
 
@@ -141,16 +158,29 @@ def load_model(
     return model.eval(), AutoTokenizer.from_pretrained(path, revision=model_args.model_revision)
 
 
-def score_samples(questions: Dataset, samples: list[list[Sample]], languages: list[str] | None) -> pd.DataFrame:
+def think_opened(questions: Dataset, tokenizer: PreTrainedTokenizerBase) -> list[bool]:
+    """Whether each prompt ends with `<think>`: by the row's own column, else by the text that the model reads."""
+    given = questions["think_opened"] if "think_opened" in questions.column_names else [None] * len(questions)
+    return [
+        think_opened_by(prompt_to_text(prompt, tokenizer)) if flag is None else bool(flag)
+        for flag, prompt in zip(given, questions["prompt"], strict=True)
+    ]
+
+
+def score_samples(
+    questions: Dataset, samples: list[list[Sample]], opened: list[bool], languages: list[str] | None
+) -> pd.DataFrame:
     """Judges every sample.
 
     Args:
         questions ([`~datasets.Dataset`]): Q rows of `prompt`, `solution` and optional columns.
         samples (`list[list[Sample]]`): k answers to each.
+        opened (`list[bool]`): Whether each prompt has opened `<think>`.
         languages (`list[str]` or `None`): Languages that may occur.
 
     Returns:
-        `DataFrame`: Q·k rows, the k answers to a question side by side.
+        `DataFrame`: Q·k rows, the k answers to a question side by side. A column of the dataset that has the name of
+            a result is kept as `row_<name>`.
     """
     flat = [sample for answers in samples for sample in answers]  # Q*k
     repeated = {
@@ -158,16 +188,15 @@ def score_samples(questions: Dataset, samples: list[list[Sample]], languages: li
         for name in questions.column_names
     }
     prompts, texts = repeated.pop("prompt"), [sample.completion for sample in flat]
-    opened = [think_opened_by(prompt) for prompt in prompts]
-    scored: dict[str, Any] = {"prompts": prompts, "completions": texts, "think_opened": opened, **repeated}
+    opened = [flag for flag, answers in zip(opened, samples, strict=True) for _ in answers]
+    scored: dict[str, Any] = {"prompts": prompts, "completions": texts, **repeated, "think_opened": opened}
     parsed = [parse_completion(text, think_opened=flag) for text, flag in zip(texts, opened, strict=True)]
-    return pd.DataFrame(
+    judged = pd.DataFrame(
         {
             "question": [index for index, answers in enumerate(samples) for _ in answers],
             "prompt": prompts,
             "completion": texts,
             "answer": [completion.answer for completion in parsed],
-            **{name: values for name, values in repeated.items() if name != "question"},
             "correct": accuracy_reward(**scored),
             "well_formed": format_reward(**scored),
             "language_consistency": LanguageConsistencyReward(languages=languages)(**scored),
@@ -175,6 +204,8 @@ def score_samples(questions: Dataset, samples: list[list[Sample]], languages: li
             "truncated": [sample.truncated for sample in flat],
         }
     )
+    columns = {name if name not in judged else f"row_{name}": values for name, values in repeated.items()}
+    return judged.assign(**columns)
 
 
 def summarise(table: pd.DataFrame) -> dict[str, Any]:
@@ -186,12 +217,8 @@ def summarise(table: pd.DataFrame) -> dict[str, Any]:
     Returns:
         `dict`: `pass@1`, `pass@1_ci95`, `cons@k` and the rest.
 
-    Raises:
-        InputError: No gold can be graded.
     """
     graded = table[table["correct"].notna()]
-    if graded.empty:
-        raise InputError("no `solution` of these questions can be graded: is this the right column, or verifier?")
     groups = [group for _, group in graded.groupby("question", sort=True)]
     k = max(len(group) for group in groups)
     verdicts = np.stack([group["correct"].to_numpy(dtype=np.float64) for group in groups])  # (Q, k)

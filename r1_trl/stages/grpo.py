@@ -15,8 +15,8 @@ from r1_trl.errors import InputError
 from r1_trl.grpo.config import R1GRPOConfig
 from r1_trl.grpo.trainer import R1GRPOTrainer
 from r1_trl.stages.arguments import StageParser, arguments_as_dict
-from r1_trl.stages.data import load_datasets
-from r1_trl.stages.models import check_model, model_init_kwargs
+from r1_trl.stages.data import MIXTURE, load_datasets
+from r1_trl.stages.models import check_model, check_training, model_init_kwargs
 from r1_trl.stages.rewards import check_reward_columns, load_reward_funcs
 from r1_trl.stages.training import train
 
@@ -58,6 +58,9 @@ class R1GRPOScriptArguments(GRPOScriptArguments):
                 self.reward_kwargs = json.loads(self.reward_kwargs)
             except json.JSONDecodeError as error:
                 raise InputError(f"`reward_kwargs: {self.reward_kwargs}` is no JSON: {error}") from error
+        given = {} if self.reward_kwargs is None else self.reward_kwargs
+        if not isinstance(given, dict) or not all(isinstance(kwargs, dict) for kwargs in given.values()):
+            raise InputError(f"`reward_kwargs: {given}` must map names of rewards to their arguments by name")
 
 
 def make_parser() -> StageParser:
@@ -79,8 +82,10 @@ def main(argv: list[str]) -> None:
     training_args, script_args, model_args, mixture_args = make_parser().parse(argv)
     reward_funcs = load_reward_funcs(script_args.reward_funcs, script_args.reward_kwargs, training_args.reward_weights)
     model_path = check_model(model_args)
+    check_training(training_args, model_args)
     train_dataset, eval_dataset = load_datasets(script_args, mixture_args, training_args)
-    check_reward_columns(reward_funcs, train_dataset, script_args.dataset_name or "datasets")
+    for dataset in filter(None, (train_dataset, eval_dataset)):
+        check_reward_columns(reward_funcs, dataset, script_args.dataset_name or MIXTURE)
     check_size(train_dataset, training_args)
     training_args.model_init_kwargs = model_init_kwargs(model_args, training_args)
     trainer: Any = R1GRPOTrainer(
@@ -96,7 +101,7 @@ def main(argv: list[str]) -> None:
         trainer,
         "grpo",
         (model_args.model_name_or_path, model_path),
-        (script_args.dataset_name or "mixture", train_dataset),
+        (script_args.dataset_name or MIXTURE, train_dataset),
         SHOWN,
         started,
         arguments_as_dict(script_args, model_args, mixture_args, training_args),

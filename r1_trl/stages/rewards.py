@@ -11,10 +11,19 @@ from datasets import Dataset, IterableDataset
 from r1_trl.errors import InputError
 from r1_trl.rewards import get_reward
 from r1_trl.stages.data import check_verifiers
-from r1_trl.tasks.sources import require_columns
+from r1_trl.tasks.sources import check_text, require_columns
 
 # Keywords that TRL's trainer passes to every reward function, whatever the columns.
-FROM_TRAINER = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
+FROM_TRAINER = (
+    "prompts",
+    "completions",
+    "completion_ids",
+    "trainer_state",
+    "log_extra",
+    "log_metric",
+    "environments",
+    "think_opened",
+)
 
 
 def load_reward_funcs(
@@ -67,9 +76,10 @@ def check_reward_columns(
         name (`str`): Its name, for the message.
 
     Raises:
-        InputError: A column is missing, or a verifier is unknown.
+        InputError: A column is missing or holds no text, a verifier is unknown, or a language needs an extra.
     """
     require_columns(dataset, ("prompt",), name, "grpo")
+    check_text(dataset, ("prompt", "solution"), name)
     for function in functions:
         needed = [
             parameter.name
@@ -80,3 +90,8 @@ def check_reward_columns(
         ]
         require_columns(dataset, needed, name, getattr(function, "__name__", type(function).__name__))
     check_verifiers(dataset, name)
+    if isinstance(dataset, Dataset) and "language" in dataset.column_names:
+        languages = sorted({language for language in dataset["language"] if language})
+        for function in functions:
+            if getattr(function, "__name__", "") == "language_consistency_reward":
+                function(["<think> some words </think>"] * len(languages), language=languages)  # misses no extra

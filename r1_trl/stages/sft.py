@@ -17,8 +17,8 @@ from trl import (
 )
 
 from r1_trl.stages.arguments import StageParser, arguments_as_dict
-from r1_trl.stages.data import load_datasets
-from r1_trl.stages.models import check_model, model_init_kwargs
+from r1_trl.stages.data import MIXTURE, load_datasets
+from r1_trl.stages.models import check_model, check_training, model_init_kwargs
 from r1_trl.stages.training import train
 from r1_trl.tasks.sources import require_columns
 
@@ -41,8 +41,10 @@ def main(argv: list[str]) -> None:
     started = time.monotonic()
     script_args, training_args, model_args, mixture_args = make_parser().parse(argv)
     model_path = check_model(model_args)
+    check_training(training_args, model_args)
     train_dataset, eval_dataset = load_datasets(script_args, mixture_args, training_args)
-    check_columns(train_dataset, training_args, script_args.dataset_name or "datasets")
+    for dataset in filter(None, (train_dataset, eval_dataset)):
+        check_columns(dataset, training_args, script_args.dataset_name or MIXTURE)
     training_args.model_init_kwargs = model_init_kwargs(model_args, training_args)
     trainer: Any = SFTTrainer(
         model_path,
@@ -56,7 +58,7 @@ def main(argv: list[str]) -> None:
         trainer,
         "sft",
         (model_args.model_name_or_path, model_path),
-        (script_args.dataset_name or "mixture", train_dataset),
+        (script_args.dataset_name or MIXTURE, train_dataset),
         ("loss", "mean_token_accuracy", "eval_loss"),
         started,
         arguments_as_dict(script_args, model_args, mixture_args, training_args),

@@ -35,12 +35,14 @@ def train(
     """
     show_progress(trainer, shown)
     name, path = model
-    inputs = {"model": {"name": name, "sha256": hash_model(path)}}  # before training, which may write there
+    main_process = trainer.is_world_process_zero()
+    # Before training, which may write there.
+    inputs = {"model": {"name": name, "sha256": hash_model(path) if main_process else None}}
     with wandb_run(trainer.args, stage):
         result = trainer.train(resume_from_checkpoint=trainer.args.resume_from_checkpoint)
     trainer.save_model(trainer.args.output_dir)
     trainer.save_state()
-    if trainer.is_world_process_zero():
+    if main_process:
         inputs["train_dataset"] = {"name": dataset[0], "sha256": hash_rows(dataset[1])}
         seconds = time.monotonic() - started
         write_stage_record(trainer.args.output_dir, stage, arguments, inputs, result.metrics, seconds)

@@ -19,11 +19,13 @@ from typing import Literal
 
 Language = Literal["en", "zh"]
 Split = Literal["train", "validation", "test"]
-Style = Literal["direct", "en", "zh", "mixed"]
+Style = Literal["en", "zh", "mixed"]
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 WORKED: tuple[Style, ...] = ("en", "zh", "mixed")
 MAX_PARTIAL_SUM = 50
+SAME_LANGUAGE_SHARE = 0.5  # pre-training answers that follow the question's language; chance decides the others
+MAX_GUESS_ERROR = 5  # how far an answer given at once in the cold start is off at most
 
 _QUESTIONS: dict[Language, str] = {"en": "what is {} ?", "zh": "请 计算 {} ？"}
 _START: dict[Language, str] = {"en": "start with {} .", "zh": "从 {} 开始 。"}
@@ -78,21 +80,16 @@ def question_text(question: Sum, language: Language) -> str:
 
 
 def reasoning_text(question: Sum, style: Style, rng: random.Random) -> str:
-    """A chain of thought in one of four styles.
+    """A chain of thought that works the sum out.
 
     Args:
         question (`Sum`): What is asked.
-        style (`str`): `"en"` or `"zh"` works the sum out in that language, `"mixed"` chooses the language anew for
-            each step, `"direct"` names a number without working it out.
+        style (`str`): `"en"` or `"zh"` is the language; `"mixed"` chooses it anew for each step.
         rng (`random.Random`): Chooses the languages of `"mixed"`.
 
     >>> reasoning_text(Sum((5, 3, -7)), "en", random.Random(0))
     'start with 5 . add 3 gives 8 . subtract 7 gives 1 .'
-    >>> reasoning_text(Sum((5, 3, -7)), "direct", random.Random(0))
-    '1'
     """
-    if style == "direct":
-        return str(question.total)
 
     def language() -> Language:
         return rng.choice(LANGUAGES) if style == "mixed" else style
@@ -159,32 +156,36 @@ def question_rows(split: Split, size: int, seed: int = 0) -> list[dict[str, obje
     return list(rows.values())
 
 
-def cold_start_rows(size: int, seed: int = 0, direct_share: float = 0.7) -> list[dict[str, object]]:
-    """Prompts with completions in R1's format, mostly answered at once, otherwise worked out in any language.
+def cold_start_rows(size: int, seed: int = 0, direct_share: float = 0.85) -> list[dict[str, object]]:
+    """Prompts with completions in R1's format, mostly a guess made at once, otherwise worked out in any language.
 
     A good habit and a bad one are both in here, and the language of the reasoning is left to chance: what remains to
-    be learned is left to GRPO.
+    be learned is left to GRPO. A guess is off by up to [`MAX_GUESS_ERROR`] and right one time in ten or so.
 
     Args:
         size (`int`): Number of rows.
         seed (`int`, *optional*, defaults to `0`): Which questions and styles are drawn.
-        direct_share (`float`, *optional*, defaults to `0.7`): Share of answers given at once.
+        direct_share (`float`, *optional*, defaults to `0.85`): Share of guesses.
 
     Returns:
         `list[dict]`: `size` rows of `prompt` and `completion`, both as messages.
 
     >>> cold_start_rows(1, direct_share=1.0)[0]["completion"][0]["content"]
-    '<think> 3 </think> <answer> 3 </answer>'
+    '<think> 0 </think> <answer> 0 </answer>'
     """
     rng = random.Random(f"cold-start-{seed}")
-    stream = draw_sums("train", seed + 1)
     rows: list[dict[str, object]] = []
-    for drawn in itertools.islice(stream, size):
-        question, completion = _question_and_completion(drawn, direct_share, rng)
+    for drawn in itertools.islice(draw_sums("train", seed + 1), size):
+        asked = rng.choice(LANGUAGES)
+        if rng.random() < direct_share:
+            answer = max(0, drawn.total + rng.randint(-MAX_GUESS_ERROR, MAX_GUESS_ERROR))
+            reasoning = str(answer)
+        else:
+            answer, reasoning = drawn.total, reasoning_text(drawn, rng.choice(WORKED), rng)
         rows.append(
             {
-                "prompt": [{"role": "user", "content": question}],
-                "completion": [{"role": "assistant", "content": completion}],
+                "prompt": [{"role": "user", "content": question_text(drawn, asked)}],
+                "completion": [{"role": "assistant", "content": _tagged(reasoning, answer)}],
             }
         )
     return rows
@@ -211,21 +212,27 @@ def pretraining_rows(
     stream = draw_sums("train", seed + 2, terms=(3, 5))
     rows: list[dict[str, object]] = []
     for drawn in itertools.islice(stream, size):
+        asked = rng.choice(LANGUAGES)
         if rng.random() < chat_share:
-            question, completion = _question_and_completion(drawn, direct_share, rng)
-            rows.append({"text": f"<|user|> {question} <|end|> <|assistant|> {completion}"})
+            direct = rng.random() < direct_share
+            reasoning = str(drawn.total) if direct else reasoning_text(drawn, _style(asked, rng), rng)
+            chat = f"<|user|> {question_text(drawn, asked)} <|end|> <|assistant|> {_tagged(reasoning, drawn.total)}"
+            rows.append({"text": chat})
         else:
-            asked, answered = rng.choice(LANGUAGES), rng.choice(LANGUAGES)
-            heading, lead = rng.choice(_HEADINGS[asked]), rng.choice(_LEADS[answered])
-            worked = reasoning_text(drawn, rng.choice(WORKED), rng)
-            rows.append({"text": f"{heading} {question_text(drawn, asked)} {lead} {worked}"})
+            style = _style(asked, rng)
+            heading, lead = rng.choice(_HEADINGS[asked]), rng.choice(_LEADS[asked if style == "mixed" else style])
+            rows.append(
+                {"text": f"{heading} {question_text(drawn, asked)} {lead} {reasoning_text(drawn, style, rng)}"}
+            )
     return rows
 
 
-def _question_and_completion(drawn: Sum, direct_share: float, rng: random.Random) -> tuple[str, str]:
-    style: Style = "direct" if rng.random() < direct_share else rng.choice(WORKED)
-    completion = f"<think> {reasoning_text(drawn, style, rng)} </think> <answer> {drawn.total} </answer>"
-    return question_text(drawn, rng.choice(LANGUAGES)), completion
+def _style(asked: Language, rng: random.Random) -> Style:
+    return asked if rng.random() < SAME_LANGUAGE_SHARE else rng.choice(WORKED)
+
+
+def _tagged(reasoning: str, answer: int) -> str:
+    return f"<think> {reasoning} </think> <answer> {answer} </answer>"
 
 
 def vocabulary() -> list[str]:

@@ -18,7 +18,7 @@ BUILDERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parqu
 # Rows of each split. The held-out questions number what the evaluation of the miniature asks, and a bit more.
 QUESTIONS: dict[Split, int] = {"train": 8192, "validation": 64, "test": 1024}
 COLD_START_ROWS = 8192
-PRETRAINING_ROWS = 600_000
+PRETRAINING_ROWS = 384_000
 EMBEDDED = tuple(f"{PREFIX}{name}" for name in ("questions", "cold_start", "pretraining"))
 
 
@@ -81,6 +81,29 @@ def require_columns(dataset: Dataset | IterableDataset, columns: Iterable[str], 
                 f"dataset `{name}` has no column `{column}`, which {purpose} needs: it has {has}. "
                 "Rename the column that holds it"
             )
+
+
+def check_text(dataset: Dataset | IterableDataset, columns: Iterable[str], name: str) -> None:
+    """Refuses columns of numbers or of anything else that is neither text nor, for prompts, messages.
+
+    Args:
+        dataset ([`~datasets.Dataset`]): With known features; a stream without them is let pass.
+        columns (`Iterable[str]`): Those to look at, where the dataset has them.
+        name (`str`): The dataset's name, for the message.
+
+    Raises:
+        InputError: A column holds something else.
+
+    >>> check_text(Dataset.from_list([{"solution": 4}]), ["solution"], "rows")
+    Traceback (most recent call last):
+    r1_trl.errors.InputError: dataset `rows`, column `solution`: must hold text, not int64. Write it as strings
+    """
+    for column in columns:
+        feature = (dataset.features or {}).get(column)
+        kind = getattr(feature, "dtype", "list")
+        if feature is None or kind in ("string", "large_string") or (column != "solution" and kind == "list"):
+            continue
+        raise InputError(f"dataset `{name}`, column `{column}`: must hold text, not {kind}. Write it as strings")
 
 
 def _embedded(name: str, split: str) -> Dataset:

@@ -44,10 +44,12 @@ def wandb_run(training_args: Any, stage: str) -> Iterator[None]:
         logger.warning("no W&B key: tracking offline below %s; send it later by `wandb sync`", output_dir / "wandb")
     added = defaults.keys() - os.environ.keys()
     os.environ.update({name: defaults[name] for name in added})
+    exit_code = 1
     try:
         yield
+        exit_code = 0
     finally:
         if wandb.run is not None:
-            wandb.finish()
+            wandb.finish(exit_code=exit_code)
         for name in added:
             del os.environ[name]

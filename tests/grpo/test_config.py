@@ -28,7 +28,7 @@ PAPER = {  # value, source
 
 @pytest.fixture
 def args(tmp_path):
-    return R1GRPOConfig(output_dir=str(tmp_path), per_device_train_batch_size=16, **CPU)
+    return R1GRPOConfig(output_dir=str(tmp_path), **CPU)
 
 
 @pytest.mark.parametrize(("name", "value", "source"), [(k, *v) for k, v in PAPER.items()])
@@ -52,7 +52,7 @@ def test_cpu_trains_in_float32(args):
 
 
 def test_without_kl_there_is_no_reference_to_replace(tmp_path):
-    assert not R1GRPOConfig(output_dir=str(tmp_path), per_device_train_batch_size=16, beta=0.0, **CPU).sync_ref_model
+    assert not R1GRPOConfig(output_dir=str(tmp_path), beta=0.0, **CPU).sync_ref_model
 
 
 @pytest.mark.parametrize("batch", [{"per_device_train_batch_size": 6}, {"generation_batch_size": 24}])

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from peft import LoraConfig
-from transformers import TrainerCallback
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, TrainerCallback
 
 from r1_trl import R1GRPOConfig, R1GRPOTrainer
+from r1_trl.grpo.reference import add_reference_adapter
 
 
 def varied_reward(completion_ids, **kwargs):
@@ -37,7 +38,9 @@ def test_kl_after_the_replacement(cpu_args, base_path, questions, adapter, alpha
         max_grad_norm=1.0,
     )
     record = RecordKL()
-    lora = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+    lora = LoraConfig(
+        r=4, lora_dropout=0.5, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False
+    )
     trainer = R1GRPOTrainer(
         base_path,
         varied_reward,
@@ -47,6 +50,7 @@ def test_kl_after_the_replacement(cpu_args, base_path, questions, adapter, alpha
         peft_config=lora if adapter else None,
     )
     trainer.train()
+    assert abs(record.kl[0]) <= 1e-6, "at first the policy is its reference, with dropout off in both"
     assert record.kl[1] > 1e-5, "after the first step the policy has moved away from its reference"
     assert least <= abs(record.kl[2]) <= most, "the third step stands on the policy of the second"
 
@@ -61,3 +65,45 @@ def test_reference_adapter_is_frozen_and_the_policy_trains(cpu_args, base_path, 
     assert moved
     assert all(".default." in name for name in moved)
     assert not any(weight.requires_grad for name, weight in before.items() if ".ref." in name)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"init_lora_weights": "pissa"}, {"target_modules": ["embed_tokens", "q_proj"]}, {"use_dora": True}],
+    ids=["LoRA", "PiSSA", "embeddings", "DoRA"],
+)
+def test_reference_adapter_is_a_copy_and_leaves_the_base_alone(base_path, settings):
+    base = AutoModelForCausalLM.from_pretrained(base_path)
+    config = LoraConfig(**{"r": 4, "target_modules": "all-linear", "task_type": "CAUSAL_LM", **settings})
+    model = get_peft_model(base, config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "default" in name.split("."):
+                weight.add_(0.1)
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    add_reference_adapter(model)
+    after = dict(model.named_parameters())
+    assert all(torch.equal(after[name], weight) for name, weight in before.items())
+    copies = [name for name in after if "ref" in name.split(".")]
+    assert copies
+    assert all(torch.equal(after[name], after[name.replace("ref", "default")]) for name in copies)
+    assert not any(after[name].requires_grad for name in copies)
+    assert model.active_adapter == "default"
+
+
+def test_quantised_policy_starts_at_its_reference(cpu_args, base_path, questions):
+    """TRL casts the trained adapter of a 4-bit model to bfloat16; the reference has to follow."""
+    args = R1GRPOConfig(**{**cpu_args, "max_completion_length": 16}, max_steps=2, learning_rate=1e-2)
+    record = RecordKL()
+    trainer = R1GRPOTrainer(
+        base_path,
+        varied_reward,
+        args=args,
+        train_dataset=questions,
+        callbacks=[record],
+        quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4"),
+        peft_config=LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False),
+    )
+    trainer.train()
+    assert abs(record.kl[0]) <= 1e-6
+    assert record.kl[1] > 1e-5

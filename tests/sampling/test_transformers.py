@@ -41,3 +41,16 @@ def test_greedy_answers_do_not_depend_on_the_batch(loaded):
     one_by_one = sample(loaded, temperature=0.0, num_generations=1, batch_size=1)
     together = sample(loaded, temperature=0.0, num_generations=1, batch_size=3)
     assert one_by_one == together
+
+
+def test_the_models_own_settings_do_not_leak_in(loaded):
+    """A repetition penalty in a model's generation config would change the protocol unseen."""
+    model, _ = loaded
+    expected = sample(loaded)
+    own = model.generation_config
+    model.generation_config = type(own)(**{**own.to_dict(), "repetition_penalty": 5.0, "max_length": 3})
+    try:
+        assert sample(loaded) == expected
+        assert model.generation_config.repetition_penalty == 5.0
+    finally:
+        model.generation_config = own

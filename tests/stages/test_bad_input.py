@@ -29,8 +29,57 @@ CASES = [
     ("grpo", {}, ["--num_generations", "many"], ["command line", "num_generations", "'many'"], "a flag's value"),
     ("grpo", {"num_generations": "many"}, [], ["config.yaml", "`num_generations: many`", "int"], "a key's value"),
     ("grpo", {"num_generations": 2.5}, [], ["config.yaml", "`num_generations: 2.5`", "int"], "a number's type"),
-    ("grpo", {"use_cpu": "perhaps"}, [], ["config.yaml", "`use_cpu: perhaps`", "true or false"], "a boolean"),
+    ("grpo", {"use_cpu": "perhaps"}, [], ["config.yaml", "`use_cpu: perhaps`", "bool"], "a boolean"),
     ("grpo", {"reward_funcs": "accuracy_reward"}, [], ["config.yaml", "`reward_funcs", "list"], "a list"),
+    (
+        "grpo",
+        {"num_generations": None, "max_steps": "{null}"},
+        [],
+        ["config.yaml", "`max_steps: None`", "int"],
+        "null",
+    ),
+    ("grpo", {"model_name_or_path": 7}, [], ["config.yaml", "`model_name_or_path: 7`", "str"], "a number for a name"),
+    (
+        "grpo",
+        {"reward_weights": ["a", "b"]},
+        [],
+        ["config.yaml", "`reward_weights", "list of float"],
+        "a list's items",
+    ),
+    ("grpo", {"datasets": [{"paht": "x"}]}, [], ["config.yaml", "`datasets", "DatasetConfig"], "an entry's key"),
+    ("grpo", {"reward_kwargs": {"language_consistency_reward": ["en"]}}, [], ["`reward_kwargs", "map"], "a shape"),
+    (
+        "grpo",
+        {
+            "reward_funcs": ["language_consistency_reward"],
+            "reward_kwargs": {"language_consistency_reward": {"languages": "en"}},
+        },
+        [],
+        ["config.yaml", "`reward_funcs`", "'en'", "[en, zh]"],
+        "a string for a list",
+    ),
+    ("grpo", {"report_to": "wandbb"}, [], ["config.yaml", "`report_to: wandbb`", "wandb"], "unknown tracker"),
+    ("sft", {"load_in_4bit": True}, [], ["config.yaml", "`load_in_4bit`", "`use_peft`"], "4-bit without adapter"),
+    ("grpo", {"dataset_name": "{tmp}/numbers.jsonl"}, [], ["numbers.jsonl", "`solution`", "int64"], "numbers"),
+    ("evaluate", {"dataset_name": "{tmp}/numbers.jsonl"}, [], ["numbers.jsonl", "`solution`", "int64"], "numbers"),
+    ("evaluate", {"dataset_name": "{tmp}/ungradable.jsonl"}, [], ["ungradable.jsonl", "can be graded"], "no gold"),
+    ("grpo", {"model_name_or_path": "{tmp}/broken"}, [], ["broken", "cannot be loaded"], "a broken config.json"),
+    ("evaluate", {"top_p": 5.0}, [], ["config.yaml", "`top_p: 5.0`"], "top-p above 1"),
+    ("evaluate", {"num_questions": 0}, [], ["config.yaml", "`num_questions: 0`"], "no question"),
+    (
+        "grpo",
+        {"eval_strategy": "steps", "dataset_name": "{tmp}/folder"},
+        [],
+        ["folder", "`solution`", "`gold`"],
+        "no column in the held-out set",
+    ),
+    (
+        "grpo",
+        {"dataset_name": None, "datasets": [{"path": "{tmp}/folder"}], "eval_strategy": "steps"},
+        [],
+        ["config.yaml", "`test_split_size`"],
+        "a mixture without held-out rows",
+    ),
     ("grpo", {"num_generations": 12}, [], ["config.yaml", "`num_generations: 12`", "Set `per_device"], "G and batch"),
     ("grpo", {"num_generations": 1}, [], ["config.yaml", "at least 2"], "G of one"),
     (
@@ -101,20 +150,27 @@ def folder(tmp_path, monkeypatch):
 
     monkeypatch.setattr(PreTrainedModel, "from_pretrained", no_model)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text('{"model_type": "nothing"}')
     row = {"prompt": "1 + 1", "solution": "2"}
     for name, content in {
         "renamed": {"prompt": "1 + 1", "gold": "2"},
         "verifier": {**row, "verifier": "mathh"},
         "small": row,
+        "numbers": {**row, "solution": 2},
+        "ungradable": {**row, "solution": "a poem"},
     }.items():
         (tmp_path / f"{name}.jsonl").write_text(json.dumps(content) + "\n")
     return tmp_path
 
 
 def write_config(folder, content):
+    (folder / "folder").mkdir(exist_ok=True)
+    (folder / "folder" / "train.jsonl").write_text('{"prompt": "1 + 1", "solution": "2"}\n' * 4)
+    (folder / "folder" / "test.jsonl").write_text('{"prompt": "1 + 1", "gold": "2"}\n')
     text = json.dumps({key: value for key, value in content.items() if value is not None})  # JSON is YAML
     path = folder / "config.yaml"
-    path.write_text(text.replace("{tmp}", str(folder)))
+    path.write_text(text.replace("{tmp}", str(folder)).replace('"{null}"', "null"))
     return path
 
 

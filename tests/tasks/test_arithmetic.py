@@ -83,15 +83,19 @@ def test_the_same_seed_draws_the_same_rows_and_another_seed_others():
     assert question_rows("train", 20, seed=1) != question_rows("train", 20, seed=2)
 
 
-def test_rewards_read_the_cold_start():
-    rows = cold_start_rows(200)
-    completions = [row["completion"] for row in rows]
-    prompts = [row["prompt"] for row in rows]
+def test_cold_start_is_well_formed_mostly_wrong_and_in_any_language():
+    """What GRPO has to mend: guesses made at once, and a language that does not follow the question."""
+    rows = cold_start_rows(1000)
+    completions, prompts = [row["completion"] for row in rows], [row["prompt"] for row in rows]
     assert set(format_reward(completions, prompts=prompts)) == {1.0}
     golds = [str(eval(next(iter(expressions([prompt[0]["content"]]))))) for prompt in prompts]
-    assert set(accuracy_reward(completions, golds)) == {1.0}
+    right = accuracy_reward(completions, golds)
     language = language_consistency_reward(completions, prompts=prompts)
-    assert 0.05 < sum(language) / len(language) < 0.4
+    worked = [len(completion[0]["content"].split()) > 8 for completion in completions]
+    assert 0.1 < sum(worked) / len(worked) < 0.2
+    assert all(score == 1.0 for score, is_worked in zip(right, worked, strict=True) if is_worked)
+    assert sum(right) / len(right) < 0.3
+    assert 0.05 < sum(language) / len(language) < 0.15
 
 
 def test_tokenizer_knows_every_word(base_path):
