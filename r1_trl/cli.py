@@ -76,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise InputError(f"unknown command `{words[0]}`: it is one of {', '.join(commands)}")
         importlib.import_module(commands[words[0]].module).main(words[1:])
     except InputError as error:
-        print(f"{_place(words, commands, str(error))}: {error}", file=sys.stderr)
+        message = " ".join(str(error).split())
+        print(f"{_place(words, commands, message)}: {message}", file=sys.stderr)
         return 2
     return 0
 

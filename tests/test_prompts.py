@@ -7,8 +7,8 @@ from r1_trl.prompts import BASE_TEMPLATE, SYSTEM_PROMPT, base_prompt, chat_promp
 
 PAPER = """A conversation between User and Assistant. The user asks a question, and the Assistant solves it. The
 assistant first thinks about the reasoning process in the mind and then provides the user with the answer. The
-reasoning process and answer are enclosed within <think> </think> and <answer> </answer> tags, respectively, i.e., <think>
-reasoning process here </think> <answer> answer here </answer>. User: prompt. Assistant:"""
+reasoning process and answer are enclosed within <think> </think> and <answer> </answer> tags, respectively, i.e.,
+<think> reasoning process here </think> <answer> answer here </answer>. User: prompt. Assistant:"""
 
 
 def test_template_is_the_papers_to_the_letter():

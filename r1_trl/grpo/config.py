@@ -44,6 +44,8 @@ class R1GRPOConfig(GRPOConfig):
             G, answers for each question [N].
         per_device_train_batch_size (`int`, *optional*, defaults to `16`):
             Completions at once on one device: the answers to one question, the least that `num_generations` admits.
+        per_device_eval_batch_size (`int`, *optional*, defaults to `16`):
+            Likewise for held-out questions.
         temperature (`float`, *optional*, defaults to `1.0`):
             Of the rollout [N]. RL stage 2 uses 0.7.
         max_completion_length (`int`, *optional*, defaults to `32768`):
@@ -92,6 +94,9 @@ class R1GRPOConfig(GRPOConfig):
     num_generations: int | None = field(default=16, metadata={"help": "G, answers for each question [N]."})
     per_device_train_batch_size: int = field(
         default=16, metadata={"help": "Completions at once on one device; 16 answers to one question by default."}
+    )
+    per_device_eval_batch_size: int = field(
+        default=16, metadata={"help": "Completions at once on one device, in evaluation."}
     )
     temperature: float = field(default=1.0, metadata={"help": "Temperature of the rollout [N]; 0.7 in RL stage 2."})
     max_completion_length: int | None = field(

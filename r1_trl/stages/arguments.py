@@ -177,13 +177,16 @@ def _fits(value: Any, hint: Any) -> bool:
 
 def _is_number(value: Any, hint: type) -> bool:
     try:
-        return hint is float or float(value) == int(value)
+        number = float(value)
+        return hint is float or number == int(value)
     except (TypeError, ValueError):
         return False
 
 
 def _name(hint: Any) -> str:
-    names = [
-        getattr(option, "__name__", str(option)) for option in get_args(hint) or (hint,) if option is not NoneType
-    ]
-    return "list of " + " or ".join(names) if get_origin(hint) is list else " or ".join(names)
+    options = [option for option in get_args(hint) if option is not NoneType]
+    if get_origin(hint) is list:
+        return f"list of {_name(options[0])}"
+    if options and get_origin(hint) is not dict:
+        return " or ".join(map(_name, options))
+    return str(getattr(hint, "__name__", hint))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from datasets import Dataset, IterableDataset
-from datasets.exceptions import DatasetNotFoundError
+from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 from trl import DatasetMixtureConfig, ScriptArguments, get_dataset
 
 from r1_trl.errors import InputError
@@ -39,7 +39,7 @@ def load_datasets(
             raise InputError("a mixture that is evaluated on (`eval_strategy`) needs `test_split_size`, such as 0.01")
         try:
             mixture = get_dataset(mixture_args)
-        except (DatasetNotFoundError, FileNotFoundError, ConnectionError, ValueError) as error:
+        except (DatasetNotFoundError, DatasetGenerationError, FileNotFoundError, ConnectionError, ValueError) as error:
             raise InputError(
                 f"`datasets` cannot be loaded: check the paths and splits of its entries. {error}"
             ) from error

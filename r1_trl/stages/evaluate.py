@@ -138,7 +138,7 @@ def load_questions(config: EvaluationConfig, script_args: ScriptArguments) -> Da
     }
     if all(score is None for score in accuracy_reward([""] * len(questions), **columns)):
         raise InputError(
-            f"no `solution` of dataset `{script_args.dataset_name}` can be graded: is it the right column, or verifier?"
+            f"no `solution` of dataset `{script_args.dataset_name}` can be graded: is it the right column or verifier?"
         )
     return questions
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from datasets import Dataset, IterableDataset, get_dataset_split_names, load_dataset
-from datasets.exceptions import DatasetNotFoundError
+from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from r1_trl.errors import InputError
@@ -50,7 +50,11 @@ def load_split(
     if suffix in BUILDERS and "://" not in name:
         if not Path(name).is_file():
             raise InputError(f"`dataset_name: {name}`: no such file. Check the path, seen from {Path.cwd()}")
-        loaded = load_dataset(BUILDERS[suffix], data_files=name, split="train", streaming=streaming)
+        try:
+            loaded = load_dataset(BUILDERS[suffix], data_files=name, split="train", streaming=streaming)
+        except (DatasetGenerationError, ValueError) as error:
+            cause = error.__cause__ or error
+            raise InputError(f"`dataset_name: {name}` cannot be read as {BUILDERS[suffix]}: {cause}") from error
         return cast("Dataset | IterableDataset", loaded)
     return _folder_or_hub(name, split, config, streaming)
 
@@ -126,6 +130,8 @@ def _folder_or_hub(name: str, split: str, config: str | None, streaming: bool) -
         if split.split("[")[0] not in splits:
             raise InputError(f"dataset `{name}` has no split `{split}`: it has {', '.join(map(str, splits))}")
         return cast("Dataset | IterableDataset", load_dataset(name, config, split=split, streaming=streaming))
+    except DatasetGenerationError as error:
+        raise InputError(f"`dataset_name: {name}` cannot be read: {error.__cause__ or error}") from error
     except (DatasetNotFoundError, FileNotFoundError, HfHubHTTPError, OfflineModeIsEnabled, ConnectionError) as error:
         known = f"a local file or folder, a dataset of the Hub, or one of {', '.join(EMBEDDED)}"
         raise InputError(f"`dataset_name: {name}` cannot be loaded: it must be {known}. {error}") from error

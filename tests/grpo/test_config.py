@@ -38,7 +38,15 @@ def test_default_is_the_papers(args, name, value, source):
 
 
 def test_every_other_default_is_trls(args, tmp_path):
-    ours = {*PAPER, "bf16", "activation_checkpointing", "per_device_train_batch_size", "output_dir", "logging_dir"}
+    ours = {
+        *PAPER,
+        "bf16",
+        "activation_checkpointing",
+        "per_device_train_batch_size",
+        "per_device_eval_batch_size",
+        "output_dir",
+        "logging_dir",
+    }
     derived = {"generation_batch_size", "steps_per_generation", "run_name"}
     theirs = GRPOConfig(output_dir=str(tmp_path), num_generations=2, bf16=False, **CPU).to_dict()
     differing = {

@@ -64,14 +64,15 @@ CASES = [
     ("evaluate", {"dataset_name": "{tmp}/numbers.jsonl"}, [], ["numbers.jsonl", "`solution`", "int64"], "numbers"),
     ("evaluate", {"dataset_name": "{tmp}/ungradable.jsonl"}, [], ["ungradable.jsonl", "can be graded"], "no gold"),
     ("grpo", {"model_name_or_path": "{tmp}/broken"}, [], ["broken", "cannot be loaded"], "a broken config.json"),
+    ("grpo", {"dataset_name": "{tmp}/cut.jsonl"}, [], ["cut.jsonl", "cannot be read as json"], "a broken file"),
     ("evaluate", {"top_p": 5.0}, [], ["config.yaml", "`top_p: 5.0`"], "top-p above 1"),
     ("evaluate", {"num_questions": 0}, [], ["config.yaml", "`num_questions: 0`"], "no question"),
     (
         "grpo",
         {"eval_strategy": "steps", "dataset_name": "{tmp}/folder"},
         [],
-        ["folder", "`solution`", "`gold`"],
-        "no column in the held-out set",
+        ["folder", "column `verifier`", "'mathh'"],
+        "unknown verifier in the held-out set",
     ),
     (
         "grpo",
@@ -150,6 +151,7 @@ def folder(tmp_path, monkeypatch):
 
     monkeypatch.setattr(PreTrainedModel, "from_pretrained", no_model)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "cut.jsonl").write_text('{"prompt": "1 + 1", "solu')
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.json").write_text('{"model_type": "nothing"}')
     row = {"prompt": "1 + 1", "solution": "2"}
@@ -166,8 +168,9 @@ def folder(tmp_path, monkeypatch):
 
 def write_config(folder, content):
     (folder / "folder").mkdir(exist_ok=True)
-    (folder / "folder" / "train.jsonl").write_text('{"prompt": "1 + 1", "solution": "2"}\n' * 4)
-    (folder / "folder" / "test.jsonl").write_text('{"prompt": "1 + 1", "gold": "2"}\n')
+    row = {"prompt": "1 + 1", "solution": "2", "verifier": "math"}
+    (folder / "folder" / "train.jsonl").write_text((json.dumps(row) + "\n") * 4)
+    (folder / "folder" / "test.jsonl").write_text(json.dumps({**row, "verifier": "mathh"}))
     text = json.dumps({key: value for key, value in content.items() if value is not None})  # JSON is YAML
     path = folder / "config.yaml"
     path.write_text(text.replace("{tmp}", str(folder)).replace('"{null}"', "null"))
