@@ -1,6 +1,6 @@
 """Measures the miniature: three seeds of the whole road, then GRPO without one or the other reward.
 
-`make measure` runs it in about 25 minutes on two cores and writes `measured.json` beside this file, the source of
+`make measure` runs it in about 20 minutes on two cores and writes `measured.json` beside this file, the source of
 every figure in the README. Runs that are complete already are not repeated.
 """
 
