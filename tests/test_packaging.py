@@ -58,5 +58,6 @@ def test_installed_wheel_works_outside_the_repository(wheel, tmp_path):
     r1_trl("recipes", "copy", "miniature_cpu", "mine")
     flags = ["--num_questions", "2", "--num_generations", "2", "--output_dir", "evaluation"]
     assert "pass@1" in r1_trl("evaluate", "--config", "mine/evaluate.yaml", *flags)
-    where = subprocess.run([python, "-c", "import r1_trl; print(r1_trl.__file__)"], check=True, capture_output=True)
-    assert str(site).encode() in where.stdout
+    imported = [str(python), "-c", "import r1_trl; print(r1_trl.__file__)"]
+    where = subprocess.run(imported, check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert str(site) in where.stdout

@@ -25,7 +25,7 @@ def hash_rows(dataset: Dataset | IterableDataset) -> str | None:
 
     >>> rows = Dataset.from_list([{"prompt": "1 + 1"}])
     >>> hash_rows(rows)[:8]
-    '2a38c8b0'
+    '9e0e461e'
     """
     if isinstance(dataset, IterableDataset):
         return None

@@ -46,4 +46,5 @@ def train(
         inputs["train_dataset"] = {"name": dataset[0], "sha256": hash_rows(dataset[1])}
         seconds = time.monotonic() - started
         write_stage_record(trainer.args.output_dir, stage, arguments, inputs, result.metrics, seconds)
+    trainer.accelerator.wait_for_everyone()  # the process group ends together, not while one still writes
     trainer.end()

@@ -171,7 +171,7 @@ def cold_start_rows(size: int, seed: int = 0, direct_share: float = 0.85) -> lis
         `list[dict]`: `size` rows of `prompt` and `completion`, both as messages.
 
     >>> cold_start_rows(1, direct_share=1.0)[0]["completion"][0]["content"]
-    '<think> 0 </think> <answer> 0 </answer>'
+    '<think> 2 </think> <answer> 2 </answer>'
     """
     rng = random.Random(f"cold-start-{seed}")
     rows: list[dict[str, object]] = []

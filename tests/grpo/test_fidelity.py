@@ -94,7 +94,9 @@ def test_loss_and_gradient_are_the_papers(rollout, base_path, beta, old):
         noise = 3.0 * (2 * torch.rand(logps.shape, generator=generator, dtype=torch.float64) - 1)
         old_logps = logps if old == "equal" else logps - noise
         ref_logps = logps + 0.3 * torch.randn(logps.shape, generator=generator, dtype=torch.float64)
-    inputs = {**batch, "ref_per_token_logps": ref_logps}
+    # The trainer keeps rewards in float32, and on the policy the terms of a group cancel: exact advantages go in here,
+    # and the test above compares the trainer's own.
+    inputs = {**batch, "ref_per_token_logps": ref_logps, "advantages": paper_advantages(rewards)}
     if old == "different":
         assert ((noise > 2.4) & (batch["advantages"].unsqueeze(1) > 0) & batch["completion_mask"].bool()).any()
         inputs["old_per_token_logps"] = old_logps

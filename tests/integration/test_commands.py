@@ -74,7 +74,9 @@ def test_rewards_in_plain_grpo_trainer(cpu_args, base_path):
 
 def test_two_processes(tmp_path):
     settings = {**SHORT, "output_dir": tmp_path / "run", "per_device_train_batch_size": 16}
-    launch = [BIN / "accelerate", "launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    # On machines without a GPU, `--multi_gpu` is how accelerate starts several processes; the recipe's `use_cpu` keeps
+    # them on the CPU.
+    launch = [BIN / "accelerate", "launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
     run(*launch, "-m", "r1_trl", "grpo", "--config", RECIPE / "grpo.yaml", *flags(**settings))
     record = json.loads((tmp_path / "run" / "stage.json").read_text())
