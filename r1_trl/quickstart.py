@@ -62,6 +62,7 @@ def main(argv: list[str]) -> None:
     write_json(args.output_dir / "results.json", results)
     plot_curves(read_log_history(args.output_dir / "grpo"), args.output_dir / "curves.png", "R1 in miniature")
     print(format_results(results, args.output_dir))
+    print(format_example(args.output_dir))
 
 
 def plan(output_dir: Path, seed: int) -> list[Stage]:
@@ -134,6 +135,24 @@ def collect_results(output_dir: Path, wall_seconds: dict[str, float]) -> dict[st
         "grpo": part("grpo"),
         "wall_seconds": {**wall_seconds, "total": total},
     }
+
+
+def format_example(output_dir: Path) -> str:
+    """The first answer that was wrong after the cold start and is right after GRPO.
+
+    Args:
+        output_dir (`Path`): With the folders of both evaluations.
+    """
+    import pandas as pd
+
+    before, after = (
+        pd.read_parquet(output_dir / f"{part}_evaluation" / "samples.parquet") for part in ("cold_start", "grpo")
+    )
+    changed = int(((before["correct"] == 0.0) & (after["correct"] == 1.0)).argmax())
+    return f"""
+An answer that changed: {before["prompt"][changed][-1]["content"]}
+  cold start  {before["completion"][changed]}
+  GRPO        {after["completion"][changed]}"""
 
 
 def format_results(results: dict[str, Any], output_dir: Path) -> str:

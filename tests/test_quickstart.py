@@ -4,6 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from r1_trl import quickstart
@@ -40,6 +41,17 @@ def test_results_and_table(tmp_path):
     table = quickstart.format_results(results, tmp_path)
     assert "x 4.00" in table
     assert "0.200 to 0.300, 512 held-out questions" in table
+
+
+def test_example_is_an_answer_that_changed(tmp_path):
+    rows = {"cold_start": [("right", 1.0), ("3", 0.0)], "grpo": [("right", 1.0), ("add 3 gives 8 .", 1.0)]}
+    for part, samples in rows.items():
+        (tmp_path / f"{part}_evaluation").mkdir()
+        table = pd.DataFrame(samples, columns=["completion", "correct"])
+        table["prompt"] = [[{"role": "user", "content": f"question {index}"}] for index in range(len(samples))]
+        table.to_parquet(tmp_path / f"{part}_evaluation" / "samples.parquet")
+    lines = quickstart.format_example(tmp_path).splitlines()
+    assert lines[1:] == ["An answer that changed: question 1", "  cold start  3", "  GRPO        add 3 gives 8 ."]
 
 
 def test_a_failed_stage_ends_it_with_its_code(tmp_path, monkeypatch, capfd):
