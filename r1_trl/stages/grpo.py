@@ -84,7 +84,7 @@ def main(argv: list[str]) -> None:
     model_path = check_model(model_args)
     check_training(training_args, model_args)
     train_dataset, eval_dataset = load_datasets(script_args, mixture_args, training_args)
-    for dataset in filter(None, (train_dataset, eval_dataset)):
+    for dataset in (train_dataset, *([] if eval_dataset is None else [eval_dataset])):
         check_reward_columns(reward_funcs, dataset, script_args.dataset_name or MIXTURE)
     check_size(train_dataset, training_args)
     training_args.model_init_kwargs = model_init_kwargs(model_args, training_args)

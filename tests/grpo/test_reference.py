@@ -25,6 +25,13 @@ class RecordKL(TrainerCallback):
             self.kl.append(logs["kl"])
 
 
+def trained_kl(model, args, questions, **others):
+    """The KL of each step of a short run."""
+    record = RecordKL()
+    R1GRPOTrainer(model, varied_reward, args, questions, callbacks=[record], **others).train()
+    return record.kl
+
+
 @pytest.mark.parametrize("adapter", [False, True], ids=["full", "LoRA"])
 @pytest.mark.parametrize(("alpha", "least", "most"), [(1.0, 0.0, 1e-6), (0.0, 1e-5, 10.0)], ids=["replaced", "kept"])
 def test_kl_after_the_replacement(cpu_args, base_path, questions, adapter, alpha, least, most):
@@ -37,22 +44,13 @@ def test_kl_after_the_replacement(cpu_args, base_path, questions, adapter, alpha
         ref_model_mixup_alpha=alpha,
         max_grad_norm=1.0,
     )
-    record = RecordKL()
     lora = LoraConfig(
         r=4, lora_dropout=0.5, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False
     )
-    trainer = R1GRPOTrainer(
-        base_path,
-        varied_reward,
-        args=args,
-        train_dataset=questions,
-        callbacks=[record],
-        peft_config=lora if adapter else None,
-    )
-    trainer.train()
-    assert abs(record.kl[0]) <= 1e-6, "at first the policy is its reference, with dropout off in both"
-    assert record.kl[1] > 1e-5, "after the first step the policy has moved away from its reference"
-    assert least <= abs(record.kl[2]) <= most, "the third step stands on the policy of the second"
+    kl = trained_kl(base_path, args, questions, peft_config=lora if adapter else None)
+    assert abs(kl[0]) <= 1e-6, "at first the policy is its reference, with dropout off in both"
+    assert kl[1] > 1e-5, "after the first step the policy has moved away from its reference"
+    assert least <= abs(kl[2]) <= most, "the third step stands on the policy of the second"
 
 
 def test_reference_adapter_is_frozen_and_the_policy_trains(cpu_args, base_path, questions):
@@ -94,16 +92,12 @@ def test_reference_adapter_is_a_copy_and_leaves_the_base_alone(base_path, settin
 def test_quantised_policy_starts_at_its_reference(cpu_args, base_path, questions):
     """TRL casts the trained adapter of a 4-bit model to bfloat16; the reference has to follow."""
     args = R1GRPOConfig(**{**cpu_args, "max_completion_length": 16}, max_steps=2, learning_rate=1e-2)
-    record = RecordKL()
-    trainer = R1GRPOTrainer(
+    kl = trained_kl(
         base_path,
-        varied_reward,
-        args=args,
-        train_dataset=questions,
-        callbacks=[record],
+        args,
+        questions,
         quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4"),
         peft_config=LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False),
     )
-    trainer.train()
-    assert abs(record.kl[0]) <= 1e-6
-    assert record.kl[1] > 1e-5
+    assert abs(kl[0]) <= 1e-6
+    assert kl[1] > 1e-5
