@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from r1_trl import __version__
 from r1_trl.errors import InputError
+from r1_trl.stages.config_flag import COMMAND_LINE, split_config_flag
 
 
 class Command(NamedTuple):
@@ -86,7 +87,7 @@ def _place(words: list[str], commands: dict[str, Command], message: str) -> str:
     # Every message names the config file that the bad input came from, unless it already does.
     if words[0] not in commands:
         return "r1-trl"
-    flat = [part for word in words for part in (word.split("=", 1) if word.startswith("--config=") else [word])]
+    flat = split_config_flag(words)
     config = flat[flat.index("--config") + 1] if "--config" in flat[:-1] else ""
-    named = not config or config in message or message.startswith("command line")
+    named = not config or config in message or message.startswith(COMMAND_LINE)
     return f"r1-trl {words[0]}" if named else f"r1-trl {words[0]} --config {config}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """Bad input: a config, file, column or flag that the user can mend.
@@ -29,3 +32,19 @@ class MissingExtraError(InputError, ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f'{purpose} needs {package}: pip install "r1-trl[{extra}]"')
+
+
+def did_you_mean(word: str, known: Iterable[str], quote: str = "'", otherwise: str = ".") -> str:
+    """The end of a message's first sentence: a guess at what was meant.
+
+    Args:
+        word (`str`): What is not known.
+        known (`Iterable[str]`): What is.
+        quote (`str`, *optional*, defaults to `"'"`): Stands on both sides of the guess.
+        otherwise (`str`, *optional*, defaults to `"."`): The end where nothing is near.
+
+    >>> did_you_mean("acuracy", ["accuracy", "format"]), did_you_mean("xyz", ["accuracy"])
+    ("; did you mean 'accuracy'?", '.')
+    """
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {quote}{close[0]}{quote}?" if close else otherwise

@@ -7,11 +7,10 @@ import pytest
 
 from r1_trl.cli import STAGES, main
 from r1_trl.recipe_catalog import recipes_folder
-from r1_trl.stages import evaluate, grpo, sft
 from r1_trl.stages.arguments import read_yaml
+from tests.stage_parsers import PARSERS
 
 CONFIGS = sorted(recipes_folder().rglob("*.yaml"))
-PARSERS = {"sft": sft.make_parser, "grpo": grpo.make_parser, "evaluate": evaluate.make_parser}
 
 
 def command(path):

@@ -26,15 +26,16 @@ def add_reference_adapter(model: PeftModel) -> None:
     Args:
         model ([`~peft.PeftModel`]): The policy. The adapter `"default"` stays the active one.
     """
-    if REFERENCE in model.peft_config:
-        return
-    config = copy.deepcopy(model.peft_config[POLICY])
-    if isinstance(config, LoraConfig):
-        config.init_lora_weights = True  # others, such as PiSSA, would rewrite the base; the weights are copied anyway
-    model.add_adapter(REFERENCE, config)
-    for policy, reference in _pairs(model):
-        reference.data = policy.data.clone()  # also of its dtype, which TRL changes for quantised models
-    model.set_adapter(POLICY)
+    if REFERENCE not in model.peft_config:
+        config = copy.deepcopy(model.peft_config[POLICY])
+        if isinstance(config, LoraConfig):
+            config.init_lora_weights = True  # others, such as PiSSA, rewrite the base; the weights are copied anyway
+        model.add_adapter(REFERENCE, config)
+        for policy, reference in _pairs(model):
+            reference.data = policy.data.clone()  # also of its dtype, which TRL changes for quantised models
+        model.set_adapter(POLICY)
+    for _, reference in _pairs(model):
+        reference.requires_grad_(False)
 
 
 @torch.no_grad()
@@ -55,7 +56,6 @@ def _pairs(model: PeftModel) -> Iterator[tuple[torch.nn.Parameter, torch.nn.Para
         parts = name.split(".")
         if POLICY in parts:
             reference = weights[".".join(REFERENCE if part == POLICY else part for part in parts)]
-            reference.requires_grad_(False)
             yield policy, reference
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from r1_trl.errors import InputError
+from r1_trl.errors import InputError, did_you_mean
 from r1_trl.verifiers import import_callable
 
 Reward: TypeAlias = Callable[..., list[float | None]]
@@ -44,8 +43,7 @@ language_consistency_reward, think_only_format_reward; did you mean 'accuracy_re
 its dotted path, such as my_pkg.rewards.my_reward
     """
     if name not in _MODULES and "." not in name:
-        close = difflib.get_close_matches(name, _MODULES, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else "."
+        hint = did_you_mean(name, _MODULES)
         raise InputError(
             f"no reward {name!r}; known: {', '.join(sorted(_MODULES))}{hint} A reward of your own goes by its dotted "
             "path, such as my_pkg.rewards.my_reward"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
@@ -12,10 +11,9 @@ from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 import yaml
 from trl import TrlParser
 
-from r1_trl.errors import InputError
+from r1_trl.errors import InputError, did_you_mean
+from r1_trl.stages.config_flag import COMMAND_LINE, split_config_flag
 from r1_trl.stages.help import format_stage_help
-
-COMMAND_LINE = "command line"
 
 
 class StageParser(TrlParser):
@@ -38,7 +36,6 @@ class StageParser(TrlParser):
 
     def __init__(self, command: str, summary: str, dataclass_types: Sequence[Any]) -> None:
         super().__init__(dataclass_types, prog=f"r1-trl {command}", allow_abbrev=False)
-        self.command = command
         self.summary = summary
 
     def format_help(self) -> str:
@@ -59,7 +56,7 @@ class StageParser(TrlParser):
         Raises:
             InputError: A file, key, flag or value is refused.
         """
-        words = _split_equals_sign(argv)
+        words = split_config_flag(argv)
         place = COMMAND_LINE
         if "--config" in words:
             place = _config_path(words)
@@ -76,7 +73,9 @@ class StageParser(TrlParser):
             if key == "env":
                 continue
             if key not in keys:
-                raise InputError(f"{path}: unknown key `{key}`{_nearest(str(key), keys)} See `{self.prog} --help`")
+                raise InputError(
+                    f"{path}: unknown key `{key}`{did_you_mean(str(key), keys, quote='`')} See `{self.prog} --help`"
+                )
             hint = hints.get(key, Any)
             if not _fits(value, hint):
                 raise InputError(f"{path}: `{key}: {value}` must be {_name(hint)}. See `{self.prog} --help`")
@@ -88,7 +87,7 @@ class StageParser(TrlParser):
         known = [option for action in self._actions for option in action.option_strings]
         for word in words:
             if word.startswith("--") and word.split("=", 1)[0] not in known and word != "--config":
-                hint = f"{_nearest(word, known)} See `{self.prog} --help`"
+                hint = f"{did_you_mean(word, known, quote='`')} See `{self.prog} --help`"
                 return InputError(f"{COMMAND_LINE}: unknown flag `{word}`{hint}")
         return InputError(f"{place}: {error}")
 
@@ -131,14 +130,6 @@ def arguments_as_dict(*arguments: Any) -> dict[str, Any]:
     return merged
 
 
-def _split_equals_sign(argv: Iterable[str]) -> list[str]:
-    # TRL's parser looks for the word `--config` alone.
-    words: list[str] = []
-    for word in argv:
-        words += word.split("=", 1) if word.startswith("--config=") else [word]
-    return words
-
-
 def _config_path(words: list[str]) -> str:
     index = words.index("--config") + 1
     if index == len(words):
@@ -146,11 +137,6 @@ def _config_path(words: list[str]) -> str:
     if "--config" in words[index:]:
         raise InputError("--config is given twice: keep one file and set the rest by flags")
     return words[index]
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean `{matches[0]}`?" if matches else "."
 
 
 def _fits(value: Any, hint: Any) -> bool:

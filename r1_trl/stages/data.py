@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from datasets import Dataset, IterableDataset
@@ -69,3 +70,18 @@ def check_verifiers(dataset: Dataset | IterableDataset, name: str) -> None:
                 get_verifier(verifier)
             except InputError as error:
                 raise InputError(f"dataset `{name}`, column `verifier`: {error}") from error
+
+
+def check_languages(dataset: Dataset | IterableDataset, reward: Callable[..., Any]) -> None:
+    """Refuses a dataset with a language that takes an extra to tell, before the first completion asks for it.
+
+    Args:
+        dataset ([`~datasets.Dataset`]): Any dataset; without the column `language`, there is nothing to check.
+        reward (`Callable`): A language consistency reward.
+
+    Raises:
+        MissingExtraError: The extra `language` is missing.
+    """
+    if isinstance(dataset, Dataset) and "language" in dataset.column_names:
+        languages = sorted({language for language in dataset["language"] if language})
+        reward(["<think> some words </think>"] * len(languages), language=languages)

@@ -24,7 +24,7 @@ from r1_trl.evaluation.metrics import bootstrap_ci95, majority_verdict, pass_at_
 from r1_trl.rewards import LanguageConsistencyReward, accuracy_reward, format_reward
 from r1_trl.sampling.transformers import Sample, prompt_to_text, sample_completions
 from r1_trl.stages.arguments import StageParser, arguments_as_dict
-from r1_trl.stages.data import check_verifiers
+from r1_trl.stages.data import check_languages, check_verifiers
 from r1_trl.stages.models import check_model
 from r1_trl.stages.record import hash_model, hash_rows, write_stage_record
 from r1_trl.tasks.sources import check_text, load_split, require_columns
@@ -91,7 +91,7 @@ def main(argv: list[str]) -> None:
     config, script_args, model_args = make_parser().parse(argv)
     model_path = check_model(model_args, allow_adapter=True)
     questions = load_questions(config, script_args)
-    LanguageConsistencyReward(languages=config.languages)  # refuses an unknown language now, not after the sampling
+    check_languages(questions, LanguageConsistencyReward(languages=config.languages))
     model, tokenizer = load_model(model_path, model_args, config)
     samples = sample_completions(
         model,
@@ -216,7 +216,6 @@ def summarise(table: pd.DataFrame) -> dict[str, Any]:
 
     Returns:
         `dict`: `pass@1`, `pass@1_ci95`, `cons@k` and the rest.
-
     """
     graded = table[table["correct"].notna()]
     groups = [group for _, group in graded.groupby("question", sort=True)]

@@ -10,7 +10,7 @@ from datasets import Dataset, IterableDataset
 
 from r1_trl.errors import InputError
 from r1_trl.rewards import get_reward
-from r1_trl.stages.data import check_verifiers
+from r1_trl.stages.data import check_languages, check_verifiers
 from r1_trl.tasks.sources import check_text, require_columns
 
 # Keywords that TRL's trainer passes to every reward function, whatever the columns.
@@ -90,8 +90,6 @@ def check_reward_columns(
         ]
         require_columns(dataset, needed, name, getattr(function, "__name__", type(function).__name__))
     check_verifiers(dataset, name)
-    if isinstance(dataset, Dataset) and "language" in dataset.column_names:
-        languages = sorted({language for language in dataset["language"] if language})
-        for function in functions:
-            if getattr(function, "__name__", "") == "language_consistency_reward":
-                function(["<think> some words </think>"] * len(languages), language=languages)  # misses no extra
+    for function in functions:
+        if getattr(function, "__name__", "") == "language_consistency_reward":
+            check_languages(dataset, function)

@@ -7,7 +7,6 @@ cannot be graded. A wrong, malformed or hostile answer is `False`; a verifier ra
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeAlias, cast
 
-from r1_trl.errors import InputError
+from r1_trl.errors import InputError, did_you_mean
 
 Verifier: TypeAlias = Callable[[str, str, dict[str, Any] | None], bool | None]
 
@@ -48,8 +47,7 @@ its dotted path, such as my_pkg.my_module.my_verifier
         module, function = _BUILT_IN[name].split(":")
         return cast(Verifier, getattr(importlib.import_module(module), function))
     if "." not in name:
-        close = difflib.get_close_matches(name, _BUILT_IN, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else "."
+        hint = did_you_mean(name, _BUILT_IN)
         raise InputError(
             f"no verifier {name!r}; known: {', '.join(sorted(_BUILT_IN))}{hint} A verifier of your own goes by its "
             "dotted path, such as my_pkg.my_module.my_verifier"
@@ -86,7 +84,6 @@ def import_callable(path: str, what: str) -> Callable[..., Any]:
         ) from error
     found = getattr(module, name, None)
     if not callable(found):
-        close = difflib.get_close_matches(name, vars(module), n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name, vars(module), otherwise="")
         raise InputError(f"no {what} {path!r}: {module_path} has no function {name!r}{hint}")
     return cast(Callable[..., Any], found)

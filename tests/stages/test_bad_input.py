@@ -216,3 +216,22 @@ def test_config_flag_without_a_file(capsys):
 def test_unknown_command(capsys):
     assert main(["grpoo"]) == 2
     assert "unknown command `grpoo`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stage", ["grpo", "evaluate"])
+def test_language_that_needs_an_extra(folder, capsys, monkeypatch, stage):
+    """Told at the start, not by the first rollout or after the sampling."""
+    monkeypatch.setattr("r1_trl.language._detector_installed", lambda: False)
+    row = {"prompt": "1 + 1", "solution": "2", "language": "fr"}
+    (folder / "french.jsonl").write_text((json.dumps(row) + "\n") * 4)
+    content = {"grpo": {**GRPO, "reward_funcs": ["language_consistency_reward"]}, "evaluate": EVALUATE}[stage]
+    config = write_config(folder, {**content, "dataset_name": "{tmp}/french.jsonl"})
+    assert main([stage, "--config", str(config)]) == 2
+    assert 'pip install "r1-trl[language]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--config", "{path}"], ["--config={path}"]], ids=["two words", "one word"])
+def test_both_ways_to_name_the_config(folder, capsys, words):
+    config = write_config(folder, {**GRPO, "dataset_name": "./nowhere"})
+    assert main(["grpo", *(word.replace("{path}", str(config)) for word in words)]) == 2
+    assert str(config) in capsys.readouterr().err
