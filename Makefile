@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: quickstart test lint docs test-slow measure miniature-base clean
+.PHONY: quickstart test lint docs test-slow benchmark measure miniature-base clean
 quickstart: $(INSTALLED) ## the miniature, from cold start to reasoning
 	$(BIN)/r1-trl quickstart
 
@@ -20,6 +20,9 @@ docs: $(INSTALLED)
 
 test-slow: $(INSTALLED) ## the miniature learns, within its bounds and its time
 	$(BIN)/pytest -m slow
+
+benchmark: $(INSTALLED) ## speed against TRL's, in the same run; on a quiet machine
+	$(BIN)/python -m tests.benchmarks.verifiers
 
 measure: $(INSTALLED) ## three seeds of the miniature and its ablations: the figures of its README
 	$(BIN)/python recipes/miniature_cpu/measure.py

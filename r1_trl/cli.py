@@ -24,7 +24,9 @@ STAGES = {
     "evaluate": Command("r1_trl.stages.evaluate", "pass@1, cons@k, length, format and language on held-out questions"),
 }
 TOOLS = {
+    "verify": Command("r1_trl.stages.verify", "run each row's gold through its own verifier, before a run"),
     "quickstart": Command("r1_trl.quickstart", "the miniature: cold start, GRPO and both evaluations, on two cores"),
+    "merge": Command("r1_trl.stages.merge", "write the whole 16-bit model of an adapter and its base"),
     "recipes": Command("r1_trl.recipe_catalog", "list the recipes, or copy one to edit"),
 }
 
@@ -60,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv (`Sequence[str]`, *optional*): The words after `r1-trl`. Defaults to those of the process.
 
     Returns:
-        `int`: The exit code: 0, or 2 for bad input, which is told in one message on standard error.
+        `int`: The exit code: 0, or 2 for bad input, which is told in one message on standard error. `verify` exits
+        with 1 when a gold fails.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     commands = {**STAGES, **TOOLS}

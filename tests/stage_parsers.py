@@ -1,7 +1,10 @@
-"""The parser of every stage, by its command."""
+"""The parser of every command that takes a recipe, by its name."""
 
 import importlib
 
-from r1_trl.cli import STAGES
+from r1_trl.cli import STAGES, TOOLS
 
-PARSERS = {stage: importlib.import_module(command.module).make_parser for stage, command in STAGES.items()}
+PARSERS = {
+    name: importlib.import_module(command.module).make_parser
+    for name, command in {**STAGES, "verify": TOOLS["verify"]}.items()
+}

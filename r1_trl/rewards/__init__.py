@@ -15,12 +15,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from r1_trl.rewards.accuracy import accuracy_reward
+    from r1_trl.rewards.accuracy import AccuracyReward, accuracy_reward
     from r1_trl.rewards.format import format_reward, think_only_format_reward
     from r1_trl.rewards.language_consistency import LanguageConsistencyReward, language_consistency_reward
     from r1_trl.rewards.registry import get_reward
 
 _MODULES = {
+    "AccuracyReward": "r1_trl.rewards.accuracy",
     "LanguageConsistencyReward": "r1_trl.rewards.language_consistency",
     "accuracy_reward": "r1_trl.rewards.accuracy",
     "format_reward": "r1_trl.rewards.format",
@@ -30,6 +31,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "AccuracyReward",
     "LanguageConsistencyReward",
     "accuracy_reward",
     "format_reward",

@@ -18,7 +18,10 @@ _MODULES = {
     "think_only_format_reward": "r1_trl.rewards.format",
 }
 # The picklable class behind a reward that takes arguments.
-_CLASSES = {"language_consistency_reward": "r1_trl.rewards.language_consistency.LanguageConsistencyReward"}
+_CLASSES = {
+    "accuracy_reward": "r1_trl.rewards.accuracy.AccuracyReward",
+    "language_consistency_reward": "r1_trl.rewards.language_consistency.LanguageConsistencyReward",
+}
 
 
 def get_reward(name: str, **kwargs: Any) -> Reward:

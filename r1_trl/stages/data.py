@@ -11,7 +11,7 @@ from trl import DatasetMixtureConfig, ScriptArguments, get_dataset
 
 from r1_trl.errors import InputError
 from r1_trl.tasks.sources import load_split
-from r1_trl.verifiers import get_verifier
+from r1_trl.verifiers.grading import check_row
 
 MIXTURE = "datasets"  # stands for the name of a mixture
 
@@ -55,19 +55,21 @@ def load_datasets(
 
 
 def check_verifiers(dataset: Dataset | IterableDataset, name: str) -> None:
-    """Refuses a dataset whose column `verifier` names one that does not exist. A stream is not read for that.
+    """Refuses a dataset with a row whose verifier does not exist, or lacks an extra, a compiler or its sandbox.
 
     Args:
-        dataset ([`~datasets.Dataset`]): Any dataset; without the column, every row is mathematics.
+        dataset ([`~datasets.Dataset`]): Any dataset; without the column `verifier`, every row is mathematics. A stream
+            is not read for that.
         name (`str`): Its name, for the message.
 
     Raises:
-        InputError: A verifier is unknown.
+        InputError: A verifier cannot work here.
     """
     if isinstance(dataset, Dataset) and "verifier" in dataset.column_names:
-        for verifier in sorted({verifier for verifier in dataset["verifier"] if verifier}):
+        args = dataset["verifier_args"] if "verifier_args" in dataset.column_names else [None] * len(dataset)
+        for row in dict.fromkeys(zip(dataset["verifier"], args, strict=True)):
             try:
-                get_verifier(verifier)
+                check_row(*row)
             except InputError as error:
                 raise InputError(f"dataset `{name}`, column `verifier`: {error}") from error
 

@@ -2,7 +2,12 @@
 
 Stands between the parser and the accuracy reward. A verifier is `(answer, solution, args) -> bool | None`: the final
 answer without tags, the gold, and what else it needs (the row's `verifier_args`, or `None`). `None` says that the gold
-cannot be graded. A wrong, malformed or hostile answer is `False`; a verifier raises on bugs only.
+cannot be graded. A wrong, malformed or hostile answer is `False`; a verifier raises on bugs only. It may
+
+- return a share from 0 to 1 where `verifier_args` ask for `partial_credit`;
+- note why, by [`~r1_trl.verifiers.reason.because`];
+- have a method `check(args)`, which raises [`~r1_trl.errors.InputError`] at the start of a run that it cannot serve;
+- have a method `seconds(args) -> float`, its own bound on one call, which then is its deadline.
 """
 
 from __future__ import annotations
@@ -16,11 +21,15 @@ from typing import Any, TypeAlias, cast
 
 from r1_trl.errors import InputError, did_you_mean
 
-Verifier: TypeAlias = Callable[[str, str, dict[str, Any] | None], bool | None]
+Verifier: TypeAlias = Callable[[str, str, dict[str, Any] | None], bool | float | None]
 
 # name -> "module:function", imported on first use: most runs need one verifier, and some bring heavy imports
 _BUILT_IN = {
+    "choice": "r1_trl.verifiers.choice:verify_choice",
+    "code": "r1_trl.verifiers.code:verify_code",
+    "exact": "r1_trl.verifiers.exact:verify_exact",
     "math": "r1_trl.verifiers.math:verify_math",
+    "reasoning_gym": "r1_trl.verifiers.reasoning_gym:verify_reasoning_gym",
 }
 
 
@@ -30,8 +39,9 @@ def get_verifier(name: str) -> Verifier:
 
     Args:
         name (`str`):
-            A built-in name (`"math"`), or the dotted path of a function of yours, such as
-            `my_pkg.my_module.my_verifier`. The current directory is on the path, as for TRL's `--reward_funcs`.
+            A built-in name (`"math"`, `"choice"`, `"exact"`, `"code"`, `"reasoning_gym"`), or the dotted path of a
+            function of yours, such as `my_pkg.my_module.my_verifier`. The current directory is on the path, as for
+            TRL's `--reward_funcs`.
 
     Raises:
         [`~r1_trl.errors.InputError`]: If there is no such verifier.
@@ -40,8 +50,8 @@ def get_verifier(name: str) -> Verifier:
     True
     >>> get_verifier("maths")
     Traceback (most recent call last):
-    r1_trl.errors.InputError: no verifier 'maths'; known: math; did you mean 'math'? A verifier of your own goes by \
-its dotted path, such as my_pkg.my_module.my_verifier
+    r1_trl.errors.InputError: no verifier 'maths'; known: choice, code, exact, math, reasoning_gym; did you mean \
+'math'? A verifier of your own goes by its dotted path, such as my_pkg.my_module.my_verifier
     """
     if name in _BUILT_IN:
         module, function = _BUILT_IN[name].split(":")

@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 # A text without a box is read whole only up to here: a final answer with a sentence around it is far shorter.
 MAX_TEXT = 2_000
-# The longest gold answers of MATH and its like are matrices and polynomials of some 150 characters.
-MAX_EXPRESSION = 400
 MAX_BOXES = 8
 
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
@@ -42,6 +40,7 @@ _WORD = re.compile(
     r"[A-Za-z]{4,}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[A-Za-z]'[a-z]|"
     r"(?<![A-Za-z\d^_+*/=(){}<>|-])(?<![-+*/=<>^] )[A-Za-z]{2,3}(?![A-Za-z\d]|\s*[-+*/=^_({)}])"
 )
+_DIFFERENTIAL = re.compile(r"d[a-z](?![A-Za-z])")
 _TEXT = re.compile(r"\\(?:text\w*|mathrm|mbox)\s*\{([^{}]*)\}")
 _UNIT = re.compile(
     r"(?<=[\d)}])\s*(?:\\(?:text\w*|mathrm|mbox)\s*\{(?!\s*[ei]\s*\})([^{}]*)\}|\^\s*\{?\\circ\s*\}?|"
@@ -55,6 +54,8 @@ _NUMBER = re.compile(
     rf"(?P<decimal>{_INTEGER}(?:\.\d*)?|\.\d+)"
     r"(?:(?:[eE]|\s*\\(?:times|cdot)\s*10\s*\^)\s*\{?(?P<power>[+-]?\d{1,3})\}?)?)\s*(?P<percent>%?)"
 )
+_PAIR = re.compile(r"([\[(])([^,()\[\]]+),([^,()\[\]]+)([\])])")
+_INFINITY = re.compile(r"\s*([+-]?)\s*\\infty\s*")
 # A number in a sentence that is not part of a formula, a name or an exponent.
 _IN_PROSE = re.compile(
     rf"(?<![\w.,^\\/*<>+-])(?<![-^*/+<>] )[$€£¥]?-?(?:{_INTEGER}(?:\.\d+)?|\.\d+)(?:/\d+)?(?:\s?%)?"
@@ -81,6 +82,19 @@ class Number(NamedTuple):
     value: Fraction
     percent: bool
     exact: bool
+
+
+class Interval(NamedTuple):
+    """An interval of plain numbers, or a point with two of them in rising order; both read alike.
+
+    Args:
+        brackets (`str`): The two brackets, such as `"[)"`.
+        start, end ([`Number`] or `None`): `None` for -∞ and ∞.
+    """
+
+    brackets: str
+    start: Number | None
+    end: Number | None
 
 
 def read_expressions(text: str) -> list[str]:
@@ -130,7 +144,7 @@ def _expression(text: str) -> str:
     text = _undress(text)
     if is_prose(text) and len(text) <= MAX_TEXT:
         text = _out_of_prose(text)
-    return text if len(text) <= MAX_EXPRESSION else ""
+    return text if len(text) <= MAX_TEXT else ""
 
 
 def is_prose(text: str) -> bool:
@@ -139,6 +153,8 @@ def is_prose(text: str) -> bool:
     >>> is_prose("4 apples"), is_prose("2ab + 1")
     (True, False)
     """
+    if "\\int" in text:
+        text = _DIFFERENTIAL.sub(" ", text)
     return _WORD.search(_COMMAND.sub(" ", text)) is not None
 
 
@@ -211,7 +227,7 @@ def read_number(text: str) -> Number | None:
     Number(value=Fraction(3, 2), percent=True, exact=True)
     """
     match = _NUMBER.fullmatch(text.strip())
-    if match is None or len(text) > MAX_EXPRESSION:
+    if match is None or len(text) > MAX_TEXT:
         return None
     part = {name: (found or "").replace(",", "") for name, found in match.groupdict().items()}
     top, bottom = int(part["top"] or part["top2"] or "0"), int(part["bottom"] or part["bottom2"] or "1")
@@ -236,3 +252,36 @@ def same_number(gold: Number, answer: Number) -> bool:
         return gold.value == answer.value
     # math-verify's six decimals; but 0.0000001 is not 0.0000002.
     return abs(gold.value - answer.value) <= min(Fraction(1, 2_000_000), abs(gold.value) / 100_000)
+
+
+def read_interval(text: str) -> Interval | None:
+    r"""Reads two rising plain numbers in brackets, `-\infty` and `\infty` included; `None` for anything else.
+
+    >>> read_interval(r"(-\infty, 1/2]")
+    Interval(brackets='(]', start=None, end=Number(value=Fraction(1, 2), percent=False, exact=True))
+    >>> read_interval("(2, 1)") is None
+    True
+    """
+    match = _PAIR.fullmatch(text.strip())
+    if match is None:
+        return None
+    left, low, high, right = match.groups()
+    below, above = _INFINITY.fullmatch(low), _INFINITY.fullmatch(high)
+    start, end = read_number(low), read_number(high)
+    if (start is None and (below is None or below[1] != "-")) or (end is None and (above is None or above[1] == "-")):
+        return None
+    if start and end and (start.value >= end.value or start.percent or end.percent):
+        return None
+    return Interval(left + right, start, end)
+
+
+def same_interval(gold: Interval, answer: Interval) -> bool:
+    """Whether two intervals are one.
+
+    >>> same_interval(read_interval("[1, 2)"), read_interval("[1.0, 4/2)"))
+    True
+    """
+    pairs = ((gold.start, answer.start), (gold.end, answer.end))
+    return gold.brackets == answer.brackets and all(
+        (one is other) if one is None or other is None else same_number(one, other) for one, other in pairs
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import pickle
 
 import pytest
+from datasets import Dataset
 from trl.rewards import accuracy_reward as trl_accuracy_reward
 
 from r1_trl.errors import InputError
-from r1_trl.rewards import accuracy, accuracy_reward
+from r1_trl.rewards import AccuracyReward, accuracy, accuracy_reward
 
 
 def message(text):
@@ -71,14 +73,63 @@ def test_mixed_rows_and_what_is_logged(caplog):
             )
     # A gold that cannot be graded is None without an answer too, so that the whole group leaves together.
     assert scores == [1.0, None, None, None, 0.0, None]
+    reasons = extra.pop("verdict")
+    assert reasons[3].startswith("verifier_args is no JSON")
+    ungradable = "the solution cannot be graded"
+    assert reasons[:3] + reasons[4:] == ["right", ungradable, "no solution", "no answer", ungradable]
     assert extra == {"solution": solution, "answer_parsed": ["4", "B", "5", "6", "[no answer]", "[no answer]"]}
-    assert metrics == {"accuracy/ungradable": pytest.approx(4 / 6)}
+    assert 0 < metrics.pop("accuracy/seconds") < 1
+    assert metrics == {
+        "accuracy/graded": pytest.approx(2 / 6),
+        "accuracy/ungradable": pytest.approx(4 / 6),
+        "accuracy/timed_out": 0.0,
+        "accuracy/cache_hits": pytest.approx(5 / 6),  # all but the row without a solution
+    }
     assert len(caplog.records) == 3  # one a kind, not one a row
+
+
+def test_one_batch_mixes_every_kind_of_answer():
+    rows = [
+        ("4", "4", None, None),
+        ("(B)", "B", "choice", None),
+        ("It is Paris.", "B", "choice", '{"options": ["London", "Paris"]}'),
+        ("to be", "To be.", "exact", None),
+        ("print(input()[::-1])", "x", "code", '{"tests": [{"input": "abc", "output": "cba"}]}'),
+        ("print(input())", "x", "code", '{"tests": [{"input": "abc", "output": "cba"}]}'),
+    ]
+    answers, golds, verifiers, args = (list(column) for column in zip(*rows, strict=True))
+    completions = [answering(answer) for answer in answers]
+    extra = {}
+    assert accuracy_reward(completions, golds, verifiers, args, log_extra=extra.__setitem__) == [1.0] * 5 + [0.0]
+    assert extra["verdict"][-1] == "test 1 of 1: line 1 of its output is 'abc' instead of 'cba'"
+
+
+def test_an_overdue_answer_is_counted():
+    metrics = {}
+    reward = AccuracyReward(workers=1, deadline=1.0)
+    texts = [answering("9^{9^{9^{9}}}"), answering("4")]
+    assert reward(texts, ["4", "4"], log_metric=metrics.__setitem__) == [0.0, 1.0]
+    assert metrics["accuracy/timed_out"] == 0.5
+    assert metrics["accuracy/graded"] == 1.0
+
+
+def test_settings_are_its_own_and_survive_a_pickle():
+    reward = pickle.loads(pickle.dumps(AccuracyReward(workers=1, deadline=2.0, memory_mb=1024)))
+    assert (reward.workers, reward.deadline, reward.memory_mb, reward.__name__) == (1, 2.0, 1024, "accuracy_reward")
+    for wrong in ({"workers": 0}, {"deadline": 0}, {"deadline": float("nan")}, {"memory_mb": 100}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            AccuracyReward(**wrong)
 
 
 def test_scalars_serve_all_rows():
     assert accuracy_reward([answering("4")] * 2, ["4", "5"], verifier="math", verifier_args="{}") == [1.0, 0.0]
     assert accuracy_reward([answering("4")], ["4"], verifier_args=["[1]"]) == [None]  # JSON, but no object
+
+
+def test_columns_of_a_dataset_are_lists():
+    rows = Dataset.from_dict({"solution": ["4", "B"], "verifier": ["math", "choice"]})
+    completions = [answering("4"), answering("B")]
+    assert accuracy_reward(completions, rows["solution"], rows["verifier"]) == [1.0, 1.0]
 
 
 def test_verifier_of_ones_own(tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ def test_arguments_make_the_class_behind_the_name():
     assert type(reward).__name__ == "LanguageConsistencyReward"
     assert reward.__name__  # TRL logs rewards under this
     assert callable(get_reward("language_consistency_reward"))
+    assert get_reward("accuracy_reward", deadline=2.0).deadline == 2.0
 
 
 def test_dotted_paths(tmp_path, monkeypatch):
@@ -48,7 +49,9 @@ def test_dotted_paths(tmp_path, monkeypatch):
     [
         ("format_rewrad", {}, "did you mean 'format_reward'"),
         ("zzz", {}, "known: accuracy_reward, format_reward"),
-        ("accuracy_reward", {"languages": ["en"]}, "'accuracy_reward' takes no arguments, got languages"),
+        ("format_reward", {"languages": ["en"]}, "'format_reward' takes no arguments, got languages"),
+        ("accuracy_reward", {"languages": ["en"]}, "unexpected keyword argument 'languages'"),
+        ("accuracy_reward", {"workers": 0}, "`workers: 0` must be positive"),
         ("no_such_package.rewards.mine", {}, "there is no module 'no_such_package'"),
     ],
 )

@@ -1,11 +1,15 @@
 """Bad input ends before any model loads, with exit code 2 and one message: the place, the value and the remedy."""
 
 import json
+import sys
 
 import pytest
 from transformers import PreTrainedModel
 
 from r1_trl.cli import main
+from r1_trl.verifiers.bubblewrap import find_bubblewrap
+from r1_trl.verifiers.grading import get_grader
+from r1_trl.verifiers.sandbox import check_sandbox
 
 GRPO = {
     "output_dir": "{tmp}/run",
@@ -21,6 +25,7 @@ EVALUATE = {key: GRPO[key] for key in ("output_dir", "model_name_or_path", "data
 SFT = {**{k: v for k, v in GRPO.items() if k != "reward_funcs"}, "dataset_name": "miniature:cold_start"}
 
 # (stage, changed keys, flags, words that the message has, reason)
+SETTINGS = {"grpo": GRPO, "sft": SFT, "evaluate": EVALUATE, "verify": {"dataset_name": "miniature:questions"}}
 CASES = [
     ("grpo", {"learning_rat": 1}, [], ["config.yaml", "`learning_rat`", "did you mean `learning_rate`"], "YAML key"),
     ("sft", {"max_lenght": 1}, [], ["config.yaml", "`max_lenght`", "did you mean `max_length`"], "YAML key"),
@@ -127,6 +132,28 @@ CASES = [
         ["column `verifier`", "'mathh'", "math"],
         "unknown verifier",
     ),
+    ("grpo", {"dataset_name": "{tmp}/extra.jsonl"}, [], ["column `verifier`", "r1-trl[reasoning-gym]"], "no extra"),
+    (
+        "grpo",
+        {"dataset_name": "{tmp}/code.jsonl"},
+        [],
+        ["column `verifier`", "apt-get install bubblewrap"],
+        "no sandbox",
+    ),
+    ("evaluate", {"dataset_name": "{tmp}/code.jsonl"}, [], ["column `verifier`", "bubblewrap"], "no sandbox"),
+    ("verify", {"dataset_name": "{tmp}/code.jsonl"}, [], ["column `verifier`", "bubblewrap"], "no sandbox"),
+    ("verify", {"dataset_name": None}, [], ["`dataset_name` is missing"], "no dataset"),
+    ("verify", {"dataset_name": "{tmp}/renamed.jsonl"}, [], ["renamed.jsonl", "`solution`"], "no column"),
+    ("verify", {"dataset_name": "{tmp}/verifier.jsonl"}, [], ["column `verifier`", "'mathh'", "math"], "no verifier"),
+    ("verify", {"limit": 0}, [], ["config.yaml", "`limit: 0`", "positive"], "no row"),
+    ("verify", {}, ["--limt", "3"], ["command line", "`--limt`", "`--limit`"], "flag"),
+    (
+        "grpo",
+        {"reward_kwargs": {"accuracy_reward": {"deadline": -1}}},
+        [],
+        ["`reward_funcs`", "`deadline: -1`"],
+        "a reward's argument",
+    ),
     ("evaluate", {"languages": ["xx"]}, [], ["xx"], "unknown language"),
     ("evaluate", {"num_generations": 0}, [], ["config.yaml", "`num_generations: 0`", "at least 1"], "k of none"),
     ("sft", {"dataset_name": "{tmp}/renamed.jsonl"}, [], ["renamed.jsonl", "`completion`"], "no column"),
@@ -150,6 +177,8 @@ def folder(tmp_path, monkeypatch):
         raise AssertionError("a model was loaded before its input was checked")
 
     monkeypatch.setattr(PreTrainedModel, "from_pretrained", no_model)
+    monkeypatch.setitem(sys.modules, "reasoning_gym", None)  # as if it were not installed
+    monkeypatch.setenv("PATH", str(tmp_path))  # without bubblewrap
     (tmp_path / "empty").mkdir()
     (tmp_path / "cut.jsonl").write_text('{"prompt": "1 + 1", "solu')
     (tmp_path / "broken").mkdir()
@@ -159,11 +188,16 @@ def folder(tmp_path, monkeypatch):
         "renamed": {"prompt": "1 + 1", "gold": "2"},
         "verifier": {**row, "verifier": "mathh"},
         "small": row,
+        "extra": {**row, "verifier": "reasoning_gym", "verifier_args": '{"task": "countdown"}'},
+        "code": {**row, "verifier": "code", "verifier_args": '{"tests": [{"input": "", "output": "2"}]}'},
         "numbers": {**row, "solution": 2},
         "ungradable": {**row, "solution": "a poem"},
     }.items():
         (tmp_path / f"{name}.jsonl").write_text(json.dumps(content) + "\n")
-    return tmp_path
+    for found in (check_sandbox, find_bubblewrap):
+        found.cache_clear()  # what an earlier test found on the PATH
+    yield tmp_path
+    get_grader(None, 5.0, 2048).pool.close()  # its processes have this PATH
 
 
 def write_config(folder, content):
@@ -179,7 +213,7 @@ def write_config(folder, content):
 
 @pytest.mark.parametrize(("stage", "changes", "flags", "words", "reason"), CASES, ids=[case[-1] for case in CASES])
 def test_is_refused(folder, capsys, stage, changes, flags, words, reason):
-    config = write_config(folder, {**{"grpo": GRPO, "sft": SFT, "evaluate": EVALUATE}[stage], **changes})
+    config = write_config(folder, {**SETTINGS[stage], **changes})
     assert main([stage, "--config", str(config), *flags]) == 2, reason
     captured = capsys.readouterr()
     message = captured.err.strip().splitlines()[-1]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -78,7 +76,12 @@ RIGHT = [
     ("x+1", "1+x", "order"),
     ("2ba", "2ab", "a product; math-verify takes ab for a unit"),
     ("y=2x+1", "y = 1+2x", "an equation"),
-    ("e^{x^2}", "e^{x^{2}}", "a small tower passes the guard"),
+    ("e^{x^2}", "e^{x^{2}}", "a tower"),
+    (r"\sum_{k=1}^{4} 1", "4", "a sum with that value"),
+    (r"\frac{1}{2}", r"\int_0^1 x\,dx", "an integral in the gold"),
+    ("1+" * 250 + "1", "251", "a long expression"),
+    (r"2\sqrt{3}", r"\sqrt{12}", "constants, by math-verify"),
+    (r"(-\infty, 0.5]", r"(-\infty, \frac{1}{2}]", "an end written otherwise"),
     ("3+2i", "2i+3", "complex"),
     ("3>x", "x<3", "an inequality turned round"),
     ("1, 2", "2,1", "a list of solutions"),
@@ -144,8 +147,11 @@ WRONG = [
     ("C", r"\text{B}", "another option"),
     ("", "4", "nothing"),
     (" 4" * 2_000, "4", "too long to be an answer"),
-    ("1+" * 250 + "1", "251", "too long to be an expression"),
-    (r"\sum_{k=1}^{4} 1", "4", "a sum to be computed is no answer"),
+    ("1+" * 1_250 + "1", "1251", "too long to be an expression"),
+    (r"\sum_{k=1}^{4} 1", "5", "a sum with another value"),
+    (r"2\sqrt{3}", r"\sqrt{13}", "constants that are far apart"),
+    ("(0, 1)", "[0, 1)", "another bracket"),
+    ("(0, 2)", "(0, 1)", "another end"),
 ]
 UNGRADABLE = [
     ("B", "an option letter"),
@@ -156,8 +162,6 @@ UNGRADABLE = [
     ("", "nothing"),
     (" ", "nothing"),
     ("4 or maybe 5, not sure", "no single answer"),
-    (r"\int_0^1 x\,dx", "the guard refuses it"),
-    ("9^{9^{9^{9}}}", "the guard refuses it"),
     (r"\frac{", "no LaTeX"),
 ]
 
@@ -214,115 +218,36 @@ def test_any_gold_gives_a_verdict(gold):
     assert verify_math("4", gold) in (True, False, None)
 
 
-HOSTILE = [
-    "9^{9^{9^{9}}}",
-    r"\boxed{9^{9^{9^{9}}}}",
-    "10^{10^{10}}",
-    "9^9^9^9",
-    "9**9**9",
-    "2^{99999999}",
-    "(2^{9999})^{9999}",
-    "10!!!",
-    "1000000!",
-    "(20!)!",
-    "(1+x)^{2000}",
-    "(1+x)^{99}(1-x)^{99}",
-    "(a+b+c+d+e)^{20}",
-    "(1+i)^{9999}",
-    r"(1+\sqrt{2})^{9999}",
-    "(a+k)(b+l)(c+m)(d+n)(e+o)(f+p)(g+q)(h+r)(i+s)(j+t)",
-    r"\frac{x^{9999}-1}{x-1}",
-    r"\sum_{k=1}^{10^9}k^{-2}",
-    r"\prod_{k=1}^{10^9}k",
-    r"\int_0^1 \sin(x^x)dx",
-    r"\lim_{x \to 0} \sin(x)^{x^x}",
-    r"\binom{1000000}{500000}",
-    r"\Gamma(10^9)",
-    r"\exp(\exp(\exp(99)))",
-    r"\lfloor e^{e^{99}} \rfloor",
-    r"\log 9^{9^9}",
-    r"\begin{pmatrix}a&b&c&d\\d&e&f&g\\g&h&i&k\\1&2&3&x\end{pmatrix}^{9}",
-    r"\sin(" * 10 + "x" + ")" * 10,
-    r"\sqrt{" * 100 + "2" + "}" * 100,
-    "{" * 10_000 + "4" + "}" * 10_000,
-    "(" * 100 + "4" + ")" * 100,
-    "|" * 50 + "x" + "|" * 50,
-    "1/2/3/4/5/6/7/8/9" * 20,
-    "1" * 400,
-    "1" * 5_000,
-    "1e999999999",
-    "x" * 300,
-    "\x00" * 1_000,
-    "4\x00",
-    "\ud800",
-    "$\ud800^4$",
-    r"\boxed{" * 100_000,
-    r"\(" * 1_000,
-    "$" * 2_000,
-    " " * 1_000_000,
-    "answer is " * 100_000,
-]
-_IN_A_THREAD = """
-import json, sys, threading, time
-from r1_trl.verifiers.math import verify_math
-def grade():
-    verify_math("x + 1", "1 + x")
-    for answer in json.load(sys.stdin):
-        for gold in ("4", "x+1"):
-            start = time.perf_counter()
-            print(json.dumps([ascii(answer[:40]), verify_math(answer, gold), time.perf_counter() - start]), flush=True)
-worker = threading.Thread(target=grade)
-worker.start()
-worker.join()
-"""
-
-
-@pytest.mark.parametrize("answer", HOSTILE, ids=lambda value: ascii(value[:30]))
-def test_hostile_answers_on_the_main_thread(answer):
-    start = time.perf_counter()
-    assert verify_math(answer, "4") is False
-    assert time.perf_counter() - start < 2
-
-
-def test_hostile_answers_off_the_main_thread():
-    """In a process of its own, since a hang in a thread can only be ended with its process."""
-    run = [sys.executable, "-c", _IN_A_THREAD]
-    done = subprocess.run(run, input=json.dumps(HOSTILE), capture_output=True, text=True, timeout=60)
-    verdicts = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(verdicts) == 2 * len(HOSTILE), (verdicts[-1:], done.stderr)
-    assert [verdict for verdict in verdicts if verdict[1] is not False or verdict[2] > 2] == []
-    assert "Timeout is disabled" not in done.stderr
-
-
-def test_what_the_guard_misses_meets_a_timeout_on_the_main_thread(monkeypatch):
-    monkeypatch.setattr(math_verifier, "_too_heavy", lambda expression: False)
-    start = time.perf_counter()
-    # sympy expands this in Python code, which the alarm can interrupt
-    assert verify_math("(a+k)(b+l)(c+m)(d+n)(e+o)(f+p)(g+q)(h+r)(i+s)(j+t)", "5") is False
-    assert time.perf_counter() - start < 10  # minutes without one
-
-
 @pytest.mark.parametrize(
-    "expression",
+    ("gold", "answer"),
     [
-        r"\frac{-b + \sqrt{b^2-4ac}}{2a}",
-        r"e^{-x^2/2}",
-        "2^{1000}",
-        "x^{2024}",
-        "(1+x)^{50}",
-        "(a+b)^{10}",
-        "(x-1)^{2}(x+3)^{4}(x-5)",
-        "(a+b)(b+c)(c+a)",
-        r"\left(\frac{1}{2}\right)^{100}",
-        r"\binom{10}{3}",
-        "(n+1)!",
-        r"\sin^2 x + \cos^2 x",
-        r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}",
-        r"\sqrt{2+\sqrt{3}}",
-        r"(-\infty, -1) \cup (-1, 1) \cup (1, \infty)",
-        "1" * 60,
+        (r"\sqrt{12}", r"2\sqrt{3}"),
+        (r"\sqrt{12}", r"2\sqrt{3}+1"),
+        (r"\frac{1+\sqrt{5}}{2}", r"\frac{2}{\sqrt{5}-1}"),
+        (r"\frac{1+\sqrt{5}}{2}", r"\frac{1-\sqrt{5}}{2}"),
+        (r"3+2i", r"3-2i"),
+        (r"\frac{\pi}{4}", r"\frac{\pi}{4.0004}"),
+        (r"10^{-9}\sqrt{2}", r"10^{-9}\sqrt{3}"),
+        (r"[1, 2)", r"[1, \frac{4}{2})"),
+        (r"(2, 1)", r"(1, 2)"),
+        (r"(-\infty, 1)", r"(-\infty, 1]"),
+        (r"\left(0, \infty\right)", r"(0, +\infty)"),
     ],
 )
-def test_the_guard_lets_common_answers_pass(expression):
-    assert not math_verifier._too_heavy(expression)
-    assert verify_math(expression, expression) is True
+def test_our_short_cuts_say_what_math_verify_says(gold, answer):
+    assert verify_math(answer, gold) is verify(parse(f"${gold}$"), parse(f"${answer}$"))
+
+
+def test_its_own_timeout_ends_python_code_on_the_main_thread():
+    """In a process of its own: the alarm would be lost in a callback of the test runner's."""
+    product = "(a+k)(b+l)(c+m)(d+n)(e+o)(f+p)(g+q)(h+r)(i+s)(j+t)(u+v)"
+    code = f"""
+from r1_trl.verifiers import math
+math._SECONDS = 1
+print(math.verify_math({product!r}, "x+y"))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.stdout == "False\n", done.stderr
+
+
+def test_a_gold_that_takes_too_long_cannot_be_graded():
+    assert verify_math("4", r"\binom{1000000}{500000}") is None  # though the answer is right or wrong

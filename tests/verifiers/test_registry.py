@@ -37,7 +37,7 @@ def test_dotted_path_from_the_current_directory(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("maht", "no verifier 'maht'; known: math; did you mean 'math'?"),
+        ("maht", "no verifier 'maht'; known: choice, code, exact, math, reasoning_gym; did you mean 'math'?"),
         ("reward_model", "its dotted path, such as my_pkg.my_module.my_verifier"),
         ("no_such_package.verify", "there is no module 'no_such_package'"),
         ("math.tau", "math has no function 'tau'"),
