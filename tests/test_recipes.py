@@ -4,13 +4,15 @@ import shutil
 import sys
 
 import pytest
+from accelerate.commands.config.config_args import load_config_from_file
 
 from r1_trl.cli import STAGES, main
 from r1_trl.recipe_catalog import recipes_folder
 from r1_trl.stages.arguments import read_yaml
 from tests.stage_parsers import PARSERS
 
-CONFIGS = sorted(recipes_folder().rglob("*.yaml"))
+ACCELERATE = sorted((recipes_folder() / "accelerate").glob("*.yaml"))
+CONFIGS = sorted(set(recipes_folder().rglob("*.yaml")) - set(ACCELERATE))
 
 
 def command(path):
@@ -32,10 +34,20 @@ def test_recipe_parses_by_the_command_in_its_header(path):
             assert str(getattr(values[key], "value", values[key])).strip("[]'") == str(value), key
 
 
+@pytest.mark.parametrize("path", ACCELERATE, ids=lambda path: path.name)
+def test_accelerate_configuration(path):
+    config = load_config_from_file(str(path))
+    assert config.num_processes % config.num_machines == 0
+    assert f"--config_file recipes/accelerate/{path.name} -m r1_trl" in path.read_text()
+    assert f"`{path.name}`" in (path.parent / "README.md").read_text()
+
+
 def test_list(capsys):
     assert main(["recipes"]) == 0
     listed = capsys.readouterr().out
-    assert {path.parent.name for path in CONFIGS} == {line.split()[0] for line in listed.splitlines() if "  " in line}
+    assert {path.parent.name for path in CONFIGS + ACCELERATE} == {
+        line.split()[0] for line in listed.splitlines() if "  " in line
+    }
 
 
 def test_copy(tmp_path, capsys):

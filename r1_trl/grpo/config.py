@@ -12,11 +12,14 @@ Departures and silences:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from trl import GRPOConfig
 
 from r1_trl.errors import InputError
+from r1_trl.grpo.adapters import ADAPTER_DTYPES, compute_dtype
+from r1_trl.grpo.schedules import read_schedule, read_windows
 
 
 @dataclass
@@ -60,8 +63,35 @@ class R1GRPOConfig(GRPOConfig):
         disable_dropout (`bool`, *optional*, defaults to `True`):
             With dropout the ratio π_θ/π_old of the first step is not 1, as the objective takes it to be [DSM eq. 3].
         bf16 (`bool`, *optional*):
-            Defaults to `True` where the accelerator supports bfloat16 and `fp16` is not set, otherwise to `False`, so
-            that a CPU trains in float32. Not stated in the paper.
+            Follows the hardware where neither it nor `fp16` is set ([`compute_dtype`]): `True` where the GPU computes
+            in bfloat16 natively, otherwise `fp16`, and neither on a CPU, which trains in float32. Not stated in the
+            paper.
+        sort_by_length (`bool`, *optional*, defaults to `True`):
+            Within each optimizer step, completions of similar length share a micro-batch, which is cut to its longest
+            [v2, appendix B.1]. Loss and gradient stay those of TRL. Rows keep their micro-batch, which is cut all the
+            same, with the loss type `bnpo`, an entropy bonus, `top_entropy_quantile` below 1 and experts to balance:
+            there, the loss of a row depends on its neighbours.
+        skip_zero_advantages (`bool`, *optional*, defaults to `True`):
+            Where `beta` is 0, completions whose advantage is 0 get no forward and no backward pass: their gradient is
+            0. The share that is saved is logged as `skipped_completions`. Not with the settings named above, nor under
+            FSDP and DeepSpeed.
+        generation_chunk_size (`int`, *optional*):
+            Completions that are generated at once on one device, by transformers. Defaults to the whole rollout.
+        max_completion_length_schedule (`list`, *optional*):
+            `[[0, 32768], [8200, 65536]]`: tokens from a step on [N], in place of `max_completion_length`. Steps are
+            optimizer steps; a rollout takes what holds at its beginning.
+        temperature_schedule (`list`, *optional*):
+            `[[0, 1.0], [1000, 0.7]]`: temperature from a step on, in place of `temperature`.
+        reward_weights_schedule (`list`, *optional*):
+            `[[0, [1, 1]], [100, [1, 0.5]]]`: weights from a step on, in place of `reward_weights`.
+        reward_windows (`dict`, *optional*):
+            `{helpful: {last_steps: 400}}`, or `from_step`: outside of these steps the reward is not computed and
+            counts as `None`. RL stage 2 has preference rewards in its last 400 steps alone [N]. JSON on the command
+            line, as the schedules.
+        adapter_dtype (`str`, *optional*, defaults to `"float32"`):
+            Of the trained adapter: `"float32"` or `"bfloat16"`. In bfloat16 small updates round away: 2,000 steps of
+            1e-6 in one direction move a weight from 0 to 4.9e-4 instead of 2e-3. The base has its own (`--dtype`,
+            `--load_in_4bit`). Ignored without an adapter. Not stated in the paper, which trains all weights.
 
     Raises:
         InputError: The batch cannot be split into whole groups of `num_generations`.
@@ -110,10 +140,45 @@ class R1GRPOConfig(GRPOConfig):
     )
     ref_model_sync_steps: int = field(default=400, metadata={"help": "Steps between two replacements [N]."})
     disable_dropout: bool = field(default=True, metadata={"help": "Switch dropout off in policy and reference."})
+    sort_by_length: bool = field(
+        default=True, metadata={"help": "Rows of similar length share a micro-batch, cut to its longest [v2, B.1]."}
+    )
+    skip_zero_advantages: bool = field(
+        default=True, metadata={"help": "No pass for completions without a gradient, where `beta` is 0."}
+    )
+    generation_chunk_size: int | None = field(
+        default=None, metadata={"help": "Completions generated at once; the whole rollout of a device by default."}
+    )
+    max_completion_length_schedule: list[Any] | str | None = field(
+        default=None, metadata={"help": "[[0, 32768], [8200, 65536]]: tokens from a step on [N]."}
+    )
+    temperature_schedule: list[Any] | str | None = field(
+        default=None, metadata={"help": "[[0, 1.0], [1000, 0.7]]: temperature from a step on."}
+    )
+    reward_weights_schedule: list[Any] | str | None = field(
+        default=None, metadata={"help": "[[0, [1, 1]], [100, [1, 0.5]]]: reward_weights from a step on."}
+    )
+    reward_windows: dict[str, Any] | str | None = field(
+        default=None, metadata={"help": "{helpful: {last_steps: 400}}: steps in which a reward counts [N]."}
+    )
+    adapter_dtype: str = field(
+        default="float32",
+        metadata={
+            "help": "Dtype of the trained adapter; in bfloat16 small updates round away.",
+            "choices": ["float32", "bfloat16"],
+        },
+    )
 
     def __post_init__(self) -> None:
+        self._read_schedules()
+        if self.generation_chunk_size is not None and self.generation_chunk_size < 1:
+            raise InputError(f"`generation_chunk_size: {self.generation_chunk_size}` must be at least 1")
+        if self.adapter_dtype not in ADAPTER_DTYPES:
+            raise InputError(f"`adapter_dtype: {self.adapter_dtype}` must be one of {', '.join(ADAPTER_DTYPES)}")
         if self.bf16 is None:
-            self.bf16 = not self.fp16 and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+            dtype = compute_dtype(self.use_cpu)
+            self.fp16 = self.fp16 or dtype == torch.float16
+            self.bf16 = not self.fp16 and dtype == torch.bfloat16
         if self.activation_checkpointing is None:
             self.activation_checkpointing = self.gradient_checkpointing  # TRL's default under its current name
         if self.beta == 0.0:
@@ -130,3 +195,29 @@ class R1GRPOConfig(GRPOConfig):
                 f"{self.steps_per_generation} x {self.world_size} process(es)): every question needs all its answers "
                 f"in one rollout. Set `per_device_train_batch_size: {generations}`, or another `num_generations`"
             ) from error
+
+    def _read_schedules(self) -> None:
+        self.max_completion_length_schedule = read_schedule(
+            "max_completion_length_schedule", self.max_completion_length_schedule, int
+        )
+        self.temperature_schedule = read_schedule("temperature_schedule", self.temperature_schedule, float)
+        self.reward_weights_schedule = read_schedule("reward_weights_schedule", self.reward_weights_schedule, list)
+        self.reward_windows = read_windows("reward_windows", self.reward_windows)
+        if self.max_completion_length_schedule:
+            longest = max(length for _, length in self.max_completion_length_schedule)
+            room = self.vllm_max_model_length
+            if self.use_vllm and room is not None and longest >= room:
+                raise InputError(
+                    f"`max_completion_length_schedule: {self.max_completion_length_schedule}` goes up to {longest} "
+                    f"tokens, and vLLM keeps to `vllm_max_model_length: {room}`, prompt included: raise that"
+                )
+            if self.use_vllm and room is None:
+                raise InputError(
+                    "`max_completion_length_schedule` with `use_vllm` needs `vllm_max_model_length`, which vLLM fixes "
+                    f"at its start: set it to {longest} and the longest prompt"
+                )
+            self.max_completion_length = self.max_completion_length_schedule[0][1]
+        if self.temperature_schedule:
+            self.temperature = self.temperature_schedule[0][1]
+        if self.reward_weights_schedule:
+            self.reward_weights = self.reward_weights_schedule[0][1]

@@ -4,6 +4,9 @@ The only changes with respect to [`~trl.GRPOTrainer`]:
 1. Without `args` it takes [`R1GRPOConfig`], the paper's settings.
 2. Reference replacement works with adapters as well (`sync_ref_model`).
 3. Reward functions are told by the keyword `think_opened` whether the chat template has already opened `<think>`.
+4. Compute is saved (`r1_trl.grpo.efficiency`), and a run resumes exactly (`r1_trl.grpo.resume`).
+5. Lengths, temperature and rewards may follow a schedule (`r1_trl.grpo.schedules`).
+6. Adapters train in float32 (`adapter_dtype`); a loaded one starts, and is its own reference, exactly as it was saved.
 """
 
 from __future__ import annotations
@@ -11,20 +14,32 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
+import trl
 from peft import PeftModel
 from transformers import PreTrainedModel, TrainerCallback
-from trl import GRPOTrainer
 from trl.data_utils import is_conversational
 from trl.trainer.callbacks import SyncRefModelCallback
 from trl.trainer.utils import disable_dropout_in_model
 
 from r1_trl.completion import think_opened_by
 from r1_trl.errors import InputError
+from r1_trl.grpo.adapters import keep_adapter, settle_adapter_dtype
 from r1_trl.grpo.config import R1GRPOConfig
-from r1_trl.grpo.reference import SyncRefAdapterCallback, add_reference_adapter
+from r1_trl.grpo.efficiency import EfficientSteps
+from r1_trl.grpo.reference import (
+    REFERENCE,
+    SyncRefAdapterCallback,
+    add_reference_adapter,
+    update_reference_adapter,
+)
+from r1_trl.grpo.resume import ResumableRollouts
+from r1_trl.grpo.schedules import ScheduleCallback, check_rewards, is_active
+from r1_trl.grpo.trl_version import check_trl_version
+
+check_trl_version(trl.__version__)
 
 
-class R1GRPOTrainer(GRPOTrainer):
+class R1GRPOTrainer(EfficientSteps, ResumableRollouts):
     """[`~trl.GRPOTrainer`] for the DeepSeek-R1 recipe. Takes the same arguments in the same order.
 
     Args:
@@ -54,12 +69,21 @@ class R1GRPOTrainer(GRPOTrainer):
         self, model: Any, reward_funcs: Any = None, args: R1GRPOConfig | None = None, *other: Any, **others: Any
     ) -> None:
         args = R1GRPOConfig(output_dir="runs/grpo") if args is None else args
+        if not isinstance(args, R1GRPOConfig):
+            raise InputError(f"`args` is a {type(args).__name__}: R1GRPOTrainer takes an R1GRPOConfig")
         replaces_reference = args.sync_ref_model and args.beta != 0.0
         args.sync_ref_model = args.sync_ref_model and not replaces_reference  # TRL refuses it for adapters
         try:
-            super().__init__(model, reward_funcs, args, *other, **others)
+            with keep_adapter(model):
+                super().__init__(model, reward_funcs, args, *other, **others)
         finally:
             args.sync_ref_model = args.sync_ref_model or replaces_reference
+        settle_adapter_dtype(self, args.adapter_dtype)
+        policy = self.accelerator.unwrap_model(self.model)
+        if isinstance(policy, PeftModel) and REFERENCE in policy.peft_config:
+            update_reference_adapter(policy, alpha=1.0)  # TRL's own copy leaves embedding layers out
+        check_rewards(args, self.reward_func_names)
+        self.add_callback(ScheduleCallback(self))
         if replaces_reference:
             self.add_callback(self._reference_callback(args.disable_dropout))
 
@@ -78,6 +102,10 @@ class R1GRPOTrainer(GRPOTrainer):
             disable_dropout_in_model(policy)  # the new adapter brings its own
         return SyncRefAdapterCallback(self.accelerator)
 
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        settle_adapter_dtype(self, self.args.adapter_dtype)  # loading a checkpoint makes it float32
+        return super().create_optimizer(model)
+
     def _calculate_rewards(
         self, inputs: list[dict[str, Any]], prompts: list[Any], completions: list[Any], completion_ids_list: list[Any]
     ) -> torch.Tensor:
@@ -86,8 +114,22 @@ class R1GRPOTrainer(GRPOTrainer):
             {"think_opened": opened_by_template or think_opened_by(prompt), **row}
             for row, prompt in zip(inputs, prompts, strict=True)
         ]
-        rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        functions: Any = self.reward_funcs
+        active: Any = [
+            function if self._is_active(name) else _not_now
+            for name, function in zip(self.reward_func_names, functions, strict=True)
+        ]
+        self.reward_funcs = active
+        try:
+            rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        finally:
+            self.reward_funcs = functions
         return rewards  # (B*G, reward functions)
+
+    def _is_active(self, name: str) -> bool:
+        windows: Any = self.args.reward_windows
+        window = windows.get(name)
+        return window is None or is_active(window, self.state.global_step, self.state.max_steps)
 
     def _template_opens_think(self) -> bool:
         question = [{"role": "user", "content": "1 + 1"}]
@@ -95,3 +137,7 @@ class R1GRPOTrainer(GRPOTrainer):
         kwargs: Any = self.chat_template_kwargs
         text = template.apply_chat_template(question, add_generation_prompt=True, tokenize=False, **kwargs)
         return think_opened_by(text)
+
+
+def _not_now(completions: list[Any], **kwargs: Any) -> list[None]:
+    return [None] * len(completions)

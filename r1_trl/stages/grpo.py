@@ -8,15 +8,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets import Dataset, IterableDataset
-from trl import DatasetMixtureConfig, ModelConfig, get_peft_config, get_quantization_config
+from trl import DatasetMixtureConfig
 from trl.scripts.grpo import GRPOScriptArguments
+from trl.trainer.utils import get_callable_name
 
+from r1_trl.checkpoints import find_checkpoint
 from r1_trl.errors import InputError
 from r1_trl.grpo.config import R1GRPOConfig
+from r1_trl.grpo.schedules import check_rewards
 from r1_trl.grpo.trainer import R1GRPOTrainer
 from r1_trl.stages.arguments import StageParser, arguments_as_dict
 from r1_trl.stages.data import MIXTURE, load_datasets
-from r1_trl.stages.models import check_model, check_training, model_init_kwargs
+from r1_trl.stages.models import (
+    R1ModelConfig,
+    check_model,
+    check_training,
+    given_settings,
+    policy_arguments,
+    settle_model_args,
+)
 from r1_trl.stages.rewards import check_reward_columns, load_reward_funcs
 from r1_trl.stages.training import train
 
@@ -66,7 +76,7 @@ class R1GRPOScriptArguments(GRPOScriptArguments):
 def make_parser() -> StageParser:
     """The parser of `r1-trl grpo`."""
     summary = "GRPO with R1's rewards and the paper's settings, by TRL's GRPOTrainer"
-    return StageParser("grpo", summary, [R1GRPOConfig, R1GRPOScriptArguments, ModelConfig, DatasetMixtureConfig])
+    return StageParser("grpo", summary, [R1GRPOConfig, R1GRPOScriptArguments, R1ModelConfig, DatasetMixtureConfig])
 
 
 def main(argv: list[str]) -> None:
@@ -81,21 +91,23 @@ def main(argv: list[str]) -> None:
     started = time.monotonic()
     training_args, script_args, model_args, mixture_args = make_parser().parse(argv)
     reward_funcs = load_reward_funcs(script_args.reward_funcs, script_args.reward_kwargs, training_args.reward_weights)
-    model_path = check_model(model_args)
+    check_rewards(training_args, [get_callable_name(function) for function in reward_funcs])
+    training_args.resume_from_checkpoint = find_checkpoint(
+        training_args.output_dir, training_args.resume_from_checkpoint
+    )
+    model_path = check_model(model_args, allow_adapter=True)
+    settle_model_args(model_path, model_args, training_args, given_settings(argv))
     check_training(training_args, model_args)
     train_dataset, eval_dataset = load_datasets(script_args, mixture_args, training_args)
     for dataset in (train_dataset, *([] if eval_dataset is None else [eval_dataset])):
         check_reward_columns(reward_funcs, dataset, script_args.dataset_name or MIXTURE)
     check_size(train_dataset, training_args)
-    training_args.model_init_kwargs = model_init_kwargs(model_args, training_args)
     trainer: Any = R1GRPOTrainer(
-        model_path,
-        reward_funcs,
-        training_args,
+        reward_funcs=reward_funcs,
+        args=training_args,
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
-        quantization_config=get_quantization_config(model_args),
-        peft_config=get_peft_config(model_args),
+        **policy_arguments(model_path, model_args, training_args),
     )
     train(
         trainer,

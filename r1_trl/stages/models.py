@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from peft import PeftConfig, PeftModel
 from transformers import AutoConfig
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
-from trl import ModelConfig
+from trl import GRPOConfig, ModelConfig, get_peft_config, get_quantization_config
 
 from r1_trl.errors import InputError
+from r1_trl.grpo.adapters import compute_dtype
 from r1_trl.miniature import resolve_model_path
+from r1_trl.stages.adapters import (
+    LORA_SETTINGS,
+    QUANTISATION,
+    check_lora_settings,
+    find_adapter,
+    load_adapter,
+    load_processing_class,
+    require_layers,
+)
+from r1_trl.stages.arguments import read_yaml
+from r1_trl.stages.config_flag import split_config_flag
+
+
+@dataclass
+class R1ModelConfig(ModelConfig):
+    """
+    [`~trl.ModelConfig`] whose dtype follows what is trained, and on what.
+
+    Parameters:
+        dtype (`str`, *optional*):
+            Of the model's weights as they are loaded, and of the computation on a 4-bit base. By default float32 where
+            they are trained, since small updates round away in 16 bits; under an adapter, where they are frozen, what
+            the hardware computes in ([`~r1_trl.grpo.adapters.compute_dtype`]).
+    """
+
+    dtype: str | None = field(
+        default=None,
+        metadata={
+            "help": "Dtype of the loaded weights; by default float32 where they are trained, and under an adapter "
+            "bfloat16, or float16 on a GPU without it, or float32 on a CPU.",
+            "choices": ["auto", "bfloat16", "float16", "float32"],
+        },
+    )
 
 
 def check_model(model_args: ModelConfig, allow_adapter: bool = False) -> str:
@@ -18,10 +56,10 @@ def check_model(model_args: ModelConfig, allow_adapter: bool = False) -> str:
 
     Args:
         model_args ([`~trl.ModelConfig`]): What the user asked for.
-        allow_adapter (`bool`, *optional*, defaults to `False`): Take a local adapter folder, which names its base.
+        allow_adapter (`bool`, *optional*, defaults to `False`): Take an adapter as well, which names its base.
 
     Returns:
-        `str`: A local folder or a Hub id that transformers can load.
+        `str`: A local folder or a Hub id that transformers can load. An adapter of the Hub is a folder of the cache.
 
     Raises:
         InputError: Nothing was named, or there is no model.
@@ -37,22 +75,23 @@ model of the Hub, or `miniature:base`
         raise InputError(f"`model_name_or_path` is missing. {remedy}")
     path = resolve_model_path(name)
     folder = Path(path).expanduser()
-    if folder.is_dir():
-        if allow_adapter and (folder / "adapter_config.json").is_file():
-            return str(folder)
-        if (folder / "config.json").is_file():
-            _read_config(str(folder), name, remedy, model_args)
-            if not any(folder.glob("tokenizer*")):
-                raise InputError(f"`model_name_or_path: {name}` holds no tokenizer: save it there as well")
-            return str(folder)
-        if (folder / "adapter_config.json").is_file():
-            merge = "merge it into its base first (`peft.PeftModel.merge_and_unload`) and name that folder"
-            raise InputError(f"`model_name_or_path: {name}` holds an adapter and no whole model: {merge}")
-        raise InputError(f"`model_name_or_path: {name}` holds no model: there is no config.json in it. {remedy}")
-    if name.startswith((".", "/", "~", "miniature:")) or name.count("/") > 1:
+    if not folder.is_dir() and (name.startswith((".", "/", "~", "miniature:")) or name.count("/") > 1):
         raise InputError(f"`model_name_or_path: {name}`: no such folder. {remedy}")
-    _read_config(path, name, remedy, model_args)
-    return path
+    adapter = find_adapter(name, model_args.model_revision)
+    if adapter is not None and not allow_adapter:
+        merge = "merge it into its base first (`r1-trl merge`) and name that folder"
+        raise InputError(f"`model_name_or_path: {name}` is an adapter and no whole model: {merge}")
+    if adapter is not None:
+        return adapter.path
+    if not folder.is_dir():
+        _read_config(path, name, remedy, model_args)
+        return path
+    if not (folder / "config.json").is_file():
+        raise InputError(f"`model_name_or_path: {name}` holds no model: there is no config.json in it. {remedy}")
+    _read_config(str(folder), name, remedy, model_args)
+    if not any(folder.glob("tokenizer*")):
+        raise InputError(f"`model_name_or_path: {name}` holds no tokenizer: save it there as well")
+    return str(folder)
 
 
 def _read_config(path: str, name: str, remedy: str, model_args: ModelConfig) -> None:
@@ -60,6 +99,67 @@ def _read_config(path: str, name: str, remedy: str, model_args: ModelConfig) -> 
         AutoConfig.from_pretrained(path, revision=model_args.model_revision)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"`model_name_or_path: {name}` cannot be loaded. {remedy}. {error}") from error
+
+
+def given_settings(argv: Iterable[str]) -> set[str]:
+    """Names of the settings that the user wrote down, as flags or as keys of the `--config` file.
+
+    >>> sorted(given_settings(["--lora_r", "8", "--lora-alpha=16"]))
+    ['lora_alpha', 'lora_r']
+    """
+    words = split_config_flag(argv)
+    names = {word[2:].split("=")[0].replace("-", "_") for word in words if word.startswith("--")}
+    if "--config" in words:
+        names |= {str(key) for key in read_yaml(words[words.index("--config") + 1])}
+    return names
+
+
+def settle_model_args(
+    path: str, model_args: ModelConfig, training_args: Any, given: Collection[str] = frozenset()
+) -> None:
+    """Fills in what the user left open, in place: the dtype, and for an adapter its own configuration.
+
+    An adapter's base is quantised as it was when the adapter was trained (by the `stage.json` beside it), unless
+    `load_in_4bit` or `load_in_8bit` is given.
+
+    Args:
+        path (`str`): As [`check_model`] returns it.
+        model_args ([`~trl.ModelConfig`]): What the user asked for.
+        training_args ([`~transformers.TrainingArguments`]): `use_cpu` is read.
+        given (`Collection[str]`, *optional*): Names of the settings that the user wrote down.
+
+    Raises:
+        InputError: A given setting conflicts with the adapter's own, or the adapter cannot be trained on.
+    """
+    adapter = find_adapter(path, model_args.model_revision)
+    if adapter is not None:
+        require_layers(adapter, "training")
+        check_lora_settings(adapter, model_args, given)
+        model_args.use_peft = True
+        for flag, own in LORA_SETTINGS.items():
+            if own in adapter.settings:
+                setattr(model_args, flag, adapter.settings[own])
+        if not {"load_in_4bit", "load_in_8bit"} & set(given):
+            for name in QUANTISATION:
+                if name not in given and name in adapter.trained:
+                    setattr(model_args, name, adapter.trained[name])
+    if model_args.dtype is None:
+        model_args.dtype = default_dtype(model_args, training_args.use_cpu)
+
+
+def default_dtype(model_args: ModelConfig, use_cpu: bool) -> str:
+    """The dtype that weights are loaded in when nobody names one.
+
+    Args:
+        model_args ([`~trl.ModelConfig`]): Frozen weights are those under an adapter (`use_peft`) without
+            `lora_modules_to_save`, whose layers are trained in the base's dtype.
+        use_cpu (`bool`): The run leaves an accelerator alone.
+
+    >>> default_dtype(ModelConfig(), use_cpu=False), default_dtype(ModelConfig(use_peft=True), use_cpu=True)
+    ('float32', 'float32')
+    """
+    frozen = model_args.use_peft and not model_args.lora_modules_to_save
+    return str(compute_dtype(use_cpu) if frozen else torch.float32).removeprefix("torch.")
 
 
 def check_training(training_args: Any, model_args: ModelConfig) -> None:
@@ -70,7 +170,7 @@ def check_training(training_args: Any, model_args: ModelConfig) -> None:
         model_args ([`~trl.ModelConfig`]): Quantisation and adapters are read.
 
     Raises:
-        InputError: An unknown tracker, or quantised weights without an adapter to train.
+        InputError: An unknown tracker; or quantised weights without an adapter, or without a dtype to compute in.
     """
     unknown = [name for name in training_args.report_to or [] if name not in INTEGRATION_TO_CALLBACK]
     if unknown:
@@ -80,6 +180,8 @@ def check_training(training_args: Any, model_args: ModelConfig) -> None:
         raise InputError(
             "`load_in_4bit` or `load_in_8bit` without `use_peft`: quantised weights cannot be trained. Add it"
         )
+    if model_args.load_in_4bit and model_args.dtype == "auto":
+        raise InputError("`dtype: auto` with `load_in_4bit`: name the dtype to compute in, or leave `dtype` out")
 
 
 def model_init_kwargs(model_args: ModelConfig, training_args: Any) -> dict[str, Any]:
@@ -98,3 +200,59 @@ def model_init_kwargs(model_args: ModelConfig, training_args: Any) -> dict[str, 
         "dtype": model_args.dtype,
         **(training_args.model_init_kwargs or {}),
     }
+
+
+def policy_arguments(path: str, model_args: ModelConfig, training_args: Any) -> dict[str, Any]:
+    """What a trainer of TRL has to know of the policy, as keyword arguments. Loads an adapter with its base.
+
+    Args:
+        path (`str`): As [`check_model`] returns it.
+        model_args ([`~trl.ModelConfig`]): After [`settle_model_args`].
+        training_args ([`~trl.SFTConfig`] or [`~trl.GRPOConfig`]): Its `model_init_kwargs` are set, for whole models.
+
+    Returns:
+        `dict`: `model`, and `quantization_config` and `peft_config` of a whole model or the `processing_class` of an
+            adapter.
+    """
+    policy = load_policy(path, model_args, training_args)
+    if isinstance(policy, str):
+        training_args.model_init_kwargs = model_init_kwargs(model_args, training_args)
+        quantization_config = get_quantization_config(model_args)
+        return {"model": policy, "quantization_config": quantization_config, "peft_config": _peft_config(model_args)}
+    training_args.model_init_kwargs = None  # they have been used
+    adapter = find_adapter(path, model_args.model_revision)
+    assert adapter is not None
+    left = {"padding_side": "left", "truncation_side": "left"} if isinstance(training_args, GRPOConfig) else {}
+    trust = training_args.trust_remote_code
+    return {"model": policy, "processing_class": load_processing_class(adapter, trust_remote_code=trust, **left)}
+
+
+def load_policy(path: str, model_args: ModelConfig, training_args: Any) -> str | PeftModel:
+    """The start of a training run: a whole model as the path that TRL loads it from, an adapter loaded to train on.
+
+    The base is loaded as TRL would load it: with the same quantisation, dtype, attention, and devices.
+
+    Args:
+        path (`str`): As [`check_model`] returns it.
+        model_args ([`~trl.ModelConfig`]): After [`settle_model_args`].
+        training_args ([`~trl.SFTConfig`] or [`~trl.GRPOConfig`]): Its `model_init_kwargs` win.
+    """
+    adapter = find_adapter(path, model_args.model_revision)
+    if adapter is None:
+        return path
+    kwargs = {"trust_remote_code": training_args.trust_remote_code, **model_init_kwargs(model_args, training_args)}
+    quantization_config = get_quantization_config(model_args)
+    if quantization_config is not None:
+        kwargs["quantization_config"] = quantization_config
+    if training_args.distributed_state.distributed_type in ("MULTI_GPU", "DEEPSPEED"):
+        kwargs["device_map"] = None  # each process loads its own; "auto" would spread one model over all GPUs
+    plugin = training_args.deepspeed_plugin
+    one_dtype = plugin is not None and plugin.zero_stage == 3 and quantization_config is None
+    return load_adapter(adapter, is_trainable=True, autocast=not one_dtype, **kwargs)
+
+
+def _peft_config(model_args: ModelConfig) -> PeftConfig | None:
+    config = get_peft_config(model_args)
+    if config is not None and model_args.model_revision != "main":
+        config.revision = model_args.model_revision  # the base's, for whoever loads the adapter
+    return config

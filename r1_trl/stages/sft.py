@@ -6,27 +6,32 @@ import time
 from typing import Any
 
 from datasets import Dataset, IterableDataset
-from trl import (
-    DatasetMixtureConfig,
-    ModelConfig,
-    ScriptArguments,
-    SFTConfig,
-    SFTTrainer,
-    get_peft_config,
-    get_quantization_config,
-)
+from trl import DatasetMixtureConfig, ScriptArguments, SFTConfig, SFTTrainer
 
+from r1_trl.checkpoints import WholeCheckpoints, find_checkpoint
+from r1_trl.grpo.adapters import keep_adapter, settle_adapter_dtype
 from r1_trl.stages.arguments import StageParser, arguments_as_dict
 from r1_trl.stages.data import MIXTURE, load_datasets
-from r1_trl.stages.models import check_model, check_training, model_init_kwargs
+from r1_trl.stages.models import (
+    R1ModelConfig,
+    check_model,
+    check_training,
+    given_settings,
+    policy_arguments,
+    settle_model_args,
+)
 from r1_trl.stages.training import train
 from r1_trl.tasks.sources import require_columns
+
+
+class R1SFTTrainer(WholeCheckpoints, SFTTrainer):
+    """[`~trl.SFTTrainer`]; the only change is that checkpoints are whole or not taken."""
 
 
 def make_parser() -> StageParser:
     """The parser of `r1-trl sft`."""
     summary = "supervised fine-tuning on prompts and completions, by TRL's SFTTrainer"
-    return StageParser("sft", summary, [ScriptArguments, SFTConfig, ModelConfig, DatasetMixtureConfig])
+    return StageParser("sft", summary, [ScriptArguments, SFTConfig, R1ModelConfig, DatasetMixtureConfig])
 
 
 def main(argv: list[str]) -> None:
@@ -40,20 +45,21 @@ def main(argv: list[str]) -> None:
     """
     started = time.monotonic()
     script_args, training_args, model_args, mixture_args = make_parser().parse(argv)
-    model_path = check_model(model_args)
+    training_args.resume_from_checkpoint = find_checkpoint(
+        training_args.output_dir, training_args.resume_from_checkpoint
+    )
+    model_path = check_model(model_args, allow_adapter=True)
+    settle_model_args(model_path, model_args, training_args, given_settings(argv))
     check_training(training_args, model_args)
     train_dataset, eval_dataset = load_datasets(script_args, mixture_args, training_args)
     for dataset in (train_dataset, *([] if eval_dataset is None else [eval_dataset])):
         check_columns(dataset, training_args, script_args.dataset_name or MIXTURE)
-    training_args.model_init_kwargs = model_init_kwargs(model_args, training_args)
-    trainer: Any = SFTTrainer(
-        model_path,
-        args=training_args,
-        train_dataset=train_dataset,
-        eval_dataset=eval_dataset,
-        quantization_config=get_quantization_config(model_args),
-        peft_config=get_peft_config(model_args),
-    )
+    start = policy_arguments(model_path, model_args, training_args)
+    with keep_adapter(start["model"]):
+        trainer: Any = R1SFTTrainer(
+            args=training_args, train_dataset=train_dataset, eval_dataset=eval_dataset, **start
+        )
+    settle_adapter_dtype(trainer, "float32")
     train(
         trainer,
         "sft",

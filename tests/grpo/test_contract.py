@@ -3,10 +3,14 @@
 import inspect
 
 import pytest
+from transformers.trainer_utils import rotate_checkpoints
 from trl import GRPOTrainer, TrlParser
 from trl.scripts.grpo import GRPOScriptArguments
 from trl.trainer.callbacks import SyncRefModelCallback
-from trl.trainer.utils import disable_dropout_in_model
+from trl.trainer.utils import RepeatSampler, add_fused_lm_head, disable_dropout_in_model, split_tensor_dict
+
+from r1_trl.errors import InputError
+from r1_trl.grpo.trl_version import check_trl_version
 
 
 @pytest.mark.parametrize(
@@ -15,6 +19,11 @@ from trl.trainer.utils import disable_dropout_in_model
         (GRPOTrainer._calculate_rewards, ["self", "inputs", "prompts", "completions", "completion_ids_list"]),
         (GRPOTrainer._compute_loss, ["self", "model", "inputs"]),
         (GRPOTrainer._generate_and_score_completions, ["self", "inputs"]),
+        (GRPOTrainer._prepare_inputs, ["self", "generation_batch"]),
+        (GRPOTrainer.training_step, ["self", "model", "inputs", "num_items_in_batch"]),
+        (GRPOTrainer._get_train_sampler, ["self", "dataset"]),
+        (GRPOTrainer._save_checkpoint, ["self", "model", "trial"]),
+        (GRPOTrainer._load_optimizer_and_scheduler, ["self", "checkpoint"]),
         (SyncRefModelCallback.__init__, ["self", "ref_model", "accelerator"]),
         (disable_dropout_in_model, ["model"]),
     ],
@@ -37,3 +46,51 @@ def test_reference_is_the_adapter_named_ref():
 def test_script_arguments_and_parser():
     assert {"reward_funcs", "reward_model_name_or_path"} <= GRPOScriptArguments.__dataclass_fields__.keys()
     assert "config" in inspect.getsource(TrlParser.parse_args_and_config)
+
+
+def test_first_parameters_of_what_changes_often():
+    logps = list(inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters)
+    assert logps[:6] == ["self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size"]
+    assert list(inspect.signature(GRPOTrainer._generate_single_turn).parameters)[:3] == [
+        "self",
+        "prompt_ids",
+        "images",
+    ]
+    assert {"temperature", "cast_lm_head_to_fp32", "outputs"} <= inspect.signature(add_fused_lm_head).parameters.keys()
+    limits = {"output_dir", "save_total_limit", "best_model_checkpoint", "use_mtime"}
+    assert limits <= inspect.signature(rotate_checkpoints).parameters.keys()
+
+
+def test_state_that_a_checkpoint_adds_and_the_steps_share():
+    source = inspect.getsource(GRPOTrainer)
+    for name in (
+        "_step",
+        "_buffered_inputs",
+        "_metrics",
+        "_logs",
+        "_current_train_step_time",
+        "_entropy_bonus_enabled",
+    ):
+        assert f"self.{name}" in source, name
+    for name in (
+        "aux_loss_enabled",
+        "top_entropy_quantile",
+        "generation_kwargs",
+        "generation_config",
+        "reward_weights",
+    ):
+        assert f"self.{name} = " in source, name
+    assert "split_tensor_dict(generation_batch, self.args.steps_per_generation)" in source
+    assert callable(split_tensor_dict)
+    assert hasattr(RepeatSampler(range(4), 1), "generator")
+
+
+@pytest.mark.parametrize(
+    ("version", "supported"), [("1.16.0", True), ("1.16.3", True), ("1.15.9", False), ("1.17.0", False)]
+)
+def test_another_trl_is_refused(version, supported):
+    if supported:
+        check_trl_version(version)
+    else:
+        with pytest.raises(InputError, match=rf"TRL {version}.*>=1.16,<1.17"):
+            check_trl_version(version)

@@ -49,3 +49,15 @@ def test_disabled_leaves_nothing(tmp_path, words, monkeypatch):
     assert main([*words, "--max_steps", "1"]) == 0
     assert not list((tmp_path / "run").glob("wandb/*run*"))
     assert json.loads((tmp_path / "run" / "stage.json").read_text())["stage"] == "grpo"
+
+
+def test_a_resumed_run_goes_on_under_its_id(tmp_path, words, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for name in ("WANDB_DIR", "WANDB_JOB_TYPE"):
+        monkeypatch.delenv(name, raising=False)
+    save = ["--save_strategy", "steps", "--save_steps", "1"]
+    assert main([*words, *save, "--max_steps", "1"]) == 0
+    assert main([*words, *save, "--resume_from_checkpoint", "true"]) == 0
+    ids = {path.name.rpartition("-")[2].removesuffix(".wandb") for path in tmp_path.glob("run/wandb/*/run-*.wandb")}
+    assert ids == {(tmp_path / "run" / "wandb" / "run_id").read_text()}
+    assert len(list(tmp_path.glob("run/wandb/offline-run-*"))) == 2

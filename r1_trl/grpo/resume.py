@@ -1,0 +1,97 @@
+"""The part of [`R1GRPOTrainer`] that makes a resumed run the same as one that was left alone, bit for bit.
+
+The only changes with respect to [`~trl.GRPOTrainer`]:
+1. A checkpoint also holds, for each process, the rollout that is in use and the place in it, and what is summed up for
+   the next log; and the reference of full fine-tuning, where it is replaced during the run.
+2. The questions of later epochs come in the order of the first run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model, save_model
+from trl import GRPOTrainer
+
+from r1_trl.checkpoints import WholeCheckpoints
+
+_REFERENCE = "reference.safetensors"
+
+
+class ResumableRollouts(WholeCheckpoints, GRPOTrainer):
+    """Overrides of [`~trl.GRPOTrainer`] that save and restore what it leaves out."""
+
+    _epochs_before = 0  # whole epochs behind the checkpoint that the run goes on from
+
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if resume_from_checkpoint:
+            state = json.loads((Path(resume_from_checkpoint) / "trainer_state.json").read_text(encoding="utf-8"))
+            self._epochs_before = int(round(state["epoch"], 6))
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        sampler: Any = super()._get_train_sampler(dataset)
+        if sampler.shuffle:
+            for _ in range(self._epochs_before):  # its generator goes on from epoch to epoch
+                torch.randperm(sampler.num_samples, generator=sampler.generator)
+        return sampler
+
+    def _save_more(self, folder: Path) -> None:
+        super()._save_more(folder)
+        if self.args.save_only_model:
+            return
+        trainer: Any = self
+        state = {
+            "step": trainer._step,
+            "arranged_step": trainer._arranged_step,
+            "buffered_inputs": trainer._buffered_inputs,
+            "metrics": {mode: dict(metrics) for mode, metrics in trainer._metrics.items()},
+            "logs": {name: _plain(log) for name, log in trainer._logs.items() if name != "images"},
+        }
+        torch.save(state, self._rollout_file(folder))
+        if self._replaces_whole_reference and self.args.should_save:
+            save_model(self._reference, str(folder / _REFERENCE))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None or not self._rollout_file(Path(checkpoint)).is_file():
+            return
+        trainer: Any = self
+        state = torch.load(self._rollout_file(Path(checkpoint)), map_location=self.accelerator.device)
+        trainer._step, trainer._arranged_step = state["step"], state["arranged_step"]
+        trainer._buffered_inputs = state["buffered_inputs"]
+        for mode, metrics in state["metrics"].items():
+            trainer._metrics[mode].update(metrics)
+        for name, log in state["logs"].items():
+            _refill(trainer._logs[name], log)
+        if self._replaces_whole_reference:
+            load_model(self._reference, Path(checkpoint) / _REFERENCE)
+
+    @property
+    def _reference(self) -> torch.nn.Module:
+        reference: torch.nn.Module = self.accelerator.unwrap_model(self.ref_model)
+        return reference
+
+    @property
+    def _replaces_whole_reference(self) -> bool:
+        return self.ref_model is not None and bool(getattr(self.args, "sync_ref_model", False))
+
+    def _rollout_file(self, folder: Path) -> Path:
+        return folder / f"rollout_{self.args.process_index}.pt"
+
+
+def _plain(log: Any) -> Any:
+    """A deque, or a mapping of deques, as lists."""
+    return {name: list(values) for name, values in log.items()} if isinstance(log, Mapping) else list(log)
+
+
+def _refill(log: Any, values: Any) -> None:
+    if isinstance(log, Mapping):
+        for name, column in values.items():
+            log[name].extend(column)
+    else:
+        log.extend(values)
