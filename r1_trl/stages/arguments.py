@@ -142,6 +142,8 @@ def _config_path(words: list[str]) -> str:
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a YAML value is of a field's type. argparse converts strings alone, so others would pass it unseen."""
     origin = get_origin(hint)
+    if hint is Any:
+        return True
     if origin in (Union, UnionType):
         return any(_fits(value, option) for option in get_args(hint))
     if hint is None or hint is NoneType:

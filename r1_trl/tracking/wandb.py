@@ -65,7 +65,8 @@ def _run_id(output_dir: Path, resumes: bool) -> str:
     file = output_dir / "wandb" / "run_id"
     if resumes and file.is_file():
         return file.read_text(encoding="utf-8").strip()
-    file.parent.mkdir(parents=True, exist_ok=True)
     run_id = secrets.token_hex(4)
-    file.write_text(run_id, encoding="utf-8")
+    if os.environ.get("WANDB_MODE") != "disabled":
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(run_id, encoding="utf-8")
     return run_id

@@ -44,13 +44,6 @@ def test_offline_run_holds_what_its_users_expect(tmp_path, words, monkeypatch):
     assert {"prompt", "completion", "accuracy_reward", "format_reward", "advantage"} <= set(table["columns"])
 
 
-def test_disabled_leaves_nothing(tmp_path, words, monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert main([*words, "--max_steps", "1"]) == 0
-    assert not list((tmp_path / "run").glob("wandb/*run*"))
-    assert json.loads((tmp_path / "run" / "stage.json").read_text())["stage"] == "grpo"
-
-
 def test_a_resumed_run_goes_on_under_its_id(tmp_path, words, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     for name in ("WANDB_DIR", "WANDB_JOB_TYPE"):
@@ -61,3 +54,11 @@ def test_a_resumed_run_goes_on_under_its_id(tmp_path, words, monkeypatch):
     ids = {path.name.rpartition("-")[2].removesuffix(".wandb") for path in tmp_path.glob("run/wandb/*/run-*.wandb")}
     assert ids == {(tmp_path / "run" / "wandb" / "run_id").read_text()}
     assert len(list(tmp_path.glob("run/wandb/offline-run-*"))) == 2
+
+
+# The last one: wandb keeps this mode for the rest of the process.
+def test_disabled_leaves_nothing(tmp_path, words, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert main([*words, "--max_steps", "1"]) == 0
+    assert not list((tmp_path / "run").glob("wandb/*run*"))
+    assert json.loads((tmp_path / "run" / "stage.json").read_text())["stage"] == "grpo"
