@@ -69,11 +69,11 @@ class CallTest:
         """See [`ProgramTest`]."""
         try:
             found = json.loads(run.stdout)
+            if any(same_value(found, expected) for expected in self.expected):
+                return 1.0, ""
+            return 0.0, f"it returned {_short(found)} instead of {_short(self.expected[0])}"
         except (ValueError, RecursionError):
             return 0.0, "it returned nothing that can be compared"
-        if any(same_value(found, expected) for expected in self.expected):
-            return 1.0, ""
-        return 0.0, f"it returned {_short(found)} instead of {_short(self.expected[0])}"
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class UnitTests:
             if report["nonce"] != self.nonce:
                 raise ValueError
             ran, failed = int(report["ran"]), [(str(name), str(why)) for name, why in report["failed"]]
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return 0.0, "the program left before the tests were done"
         if failed:
             return max(0.0, 1 - len(failed) / max(ran, 1)), f"{failed[0][0]}: {failed[0][1]}"[:200]

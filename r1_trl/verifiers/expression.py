@@ -6,6 +6,8 @@ answer that leaves a choice has no reading, since no verifier may pick the right
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from fractions import Fraction
 from typing import NamedTuple
@@ -254,14 +256,28 @@ def same_number(gold: Number, answer: Number) -> bool:
     return abs(gold.value - answer.value) <= min(Fraction(1, 2_000_000), abs(gold.value) / 100_000)
 
 
-def read_interval(text: str) -> Interval | None:
-    r"""Reads two rising plain numbers in brackets, `-\infty` and `\infty` included; `None` for anything else.
+def read_intervals(text: str) -> list[Interval] | None:
+    r"""Reads rising plain numbers in brackets, `-\infty` and `\infty` included, or a union of such intervals.
 
-    >>> read_interval(r"(-\infty, 1/2]")
-    Interval(brackets='(]', start=None, end=Number(value=Fraction(1, 2), percent=False, exact=True))
-    >>> read_interval("(2, 1)") is None
-    True
+    Returns:
+        `list[Interval]` or `None`: In rising order; `None` for anything else, also where intervals of a union touch.
+
+    >>> read_intervals(r"(-\infty, 1/2]")
+    [Interval(brackets='(]', start=None, end=Number(value=Fraction(1, 2), percent=False, exact=True))]
+    >>> read_intervals("(2, 1)") is None, len(read_intervals(r"[3, 4) \cup (1, 2)"))
+    (True, 2)
     """
+    intervals = [interval for part in text.split(r"\cup") if (interval := _read_interval(part)) is not None]
+    if len(intervals) != text.count(r"\cup") + 1:
+        return None
+    intervals.sort(key=lambda interval: -math.inf if interval.start is None else interval.start.value)
+    for before, after in itertools.pairwise(intervals):
+        if before.end is None or after.start is None or before.end.value >= after.start.value:
+            return None
+    return intervals
+
+
+def _read_interval(text: str) -> Interval | None:
     match = _PAIR.fullmatch(text.strip())
     if match is None:
         return None
@@ -275,12 +291,16 @@ def read_interval(text: str) -> Interval | None:
     return Interval(left + right, start, end)
 
 
-def same_interval(gold: Interval, answer: Interval) -> bool:
-    """Whether two intervals are one.
+def same_intervals(gold: list[Interval], answer: list[Interval]) -> bool:
+    r"""Whether two unions of intervals are one.
 
-    >>> same_interval(read_interval("[1, 2)"), read_interval("[1.0, 4/2)"))
+    >>> same_intervals(read_intervals("[1, 2)"), read_intervals("[1.0, 4/2)"))
     True
     """
+    return len(gold) == len(answer) and all(map(_same_interval, gold, answer))
+
+
+def _same_interval(gold: Interval, answer: Interval) -> bool:
     pairs = ((gold.start, answer.start), (gold.end, answer.end))
     return gold.brackets == answer.brackets and all(
         (one is other) if one is None or other is None else same_number(one, other) for one, other in pairs

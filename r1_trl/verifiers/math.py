@@ -31,9 +31,9 @@ from r1_trl.verifiers.expression import (
     is_prose,
     plain_text,
     read_expressions,
-    read_interval,
+    read_intervals,
     read_number,
-    same_interval,
+    same_intervals,
     same_number,
     value_of,
 )
@@ -90,7 +90,7 @@ def verify_math(answer: str, solution: str, args: dict[str, Any] | None = None) 
 def _read_gold(solution: str) -> str | None:
     """The gold as one expression; all the answers to a question share it."""
     gold = ", ".join(read_expressions(solution))
-    if read_number(value_of(gold)) or read_interval(gold) or plain_text(gold) is not None:
+    if read_number(value_of(gold)) or read_intervals(gold) or plain_text(gold) is not None:
         return gold
     # A bare word or letter is an option or a name, though sympy would read it as a product of symbols.
     is_mathematics = re.search(r"[\d\\=+^<>]", gold) and not is_prose(gold) and _parsed(gold, _GOLD_SECONDS)
@@ -108,9 +108,9 @@ def _matches(gold: str, answer: str) -> bool:
     number, other = read_number(bare(gold)), read_number(bare(answer))
     if number is not None and other is not None:
         return same_number(number, other)
-    interval, other_interval = read_interval(gold), read_interval(answer)
-    if interval is not None and other_interval is not None:
-        return same_interval(interval, other_interval)
+    intervals, others = read_intervals(gold), read_intervals(answer)
+    if intervals is not None and others is not None:
+        return same_intervals(intervals, others)
     sides = {side.value for side in map(read_number, re.split(r"=|\\approx", answer)) if side and side.exact}
     # math-verify takes "5 = 4" for a 4
     return len(sides) < 2 and not is_prose(answer) and _same_expression(gold, answer)

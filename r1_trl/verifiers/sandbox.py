@@ -15,6 +15,7 @@ ready and was then told to go on, so a kill while bubblewrap is still starting l
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -186,14 +187,14 @@ class _Watch:
                             poll.unregister(fd)
                             os.close(fd)
                             feed = -1
-                    elif not self._take(fd, _read(fd)):
+                    elif (chunk := _read(fd)) is not None and not self._take(fd, chunk):
                         poll.unregister(fd)
                         if fd == self.shell.reports:
                             return "crashed"
                 if self._printed_too_much():
                     return "output limit"
             return None
-        except BrokenPipeError:  # the shell took no order: the program has killed it
+        except (BrokenPipeError, BlockingIOError):  # the shell takes no order
             return "crashed"
         finally:
             if feed >= 0:
@@ -201,7 +202,8 @@ class _Watch:
 
     def _feed(self, fd: int) -> bool:
         """Writes as much as fits. Returns whether all is written."""
-        self.unfed = self.unfed[os.write(fd, self.unfed[:_CHUNK]) :] if self.unfed else self.unfed
+        with contextlib.suppress(BlockingIOError):  # the program itself has filled it since the poll
+            self.unfed = self.unfed[os.write(fd, self.unfed[:_CHUNK]) :] if self.unfed else self.unfed
         return not self.unfed
 
     def _take(self, fd: int, chunk: bytes) -> bool:
@@ -225,8 +227,12 @@ class _Watch:
         return "memory limit" if any(sign in self.stderr for sign in _OUT_OF_MEMORY) else "crashed"
 
 
-def _read(fd: int) -> bytes:
-    return os.read(fd, _CHUNK)
+def _read(fd: int) -> bytes | None:
+    """What is there; `None` if the program has read it itself since the poll."""
+    try:
+        return os.read(fd, _CHUNK)
+    except BlockingIOError:
+        return None
 
 
 @cache

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 START_SECONDS = 10.0  # a start takes some 10 ms
 # A thread's stack has the size of the main one, so more would leave no room for threads.
 _STACK_KB, _OPEN_FILES = 64 * 1024, 64
+_PIPE_BYTES = 2**20  # more than what a user may let a pipe hold, at the kernel's default
 
 # The shell's own input and output carry orders and reports. Each run opens its pipes anew, since a program that makes
 # them non-blocking would do so for all. Nothing here but the command starts a process.
@@ -62,9 +63,12 @@ class SandboxShell:
     def __init__(self, command: Sequence[str], files: Mapping[str, bytes], limits: Limits, unsafe: bool) -> None:
         self._unsafe = unsafe
         with contextlib.ExitStack() as cleanup:
-            self.stdin, writing = _pipe()
-            cleanup.callback(os.close, self.stdin)
+            self._stdin_inside, writing = _pipe()
             os.close(writing)  # `open_stdin` makes a new one for each run, whose program sees where its input ends
+            cleanup.callback(os.close, self._stdin_inside)
+            # Opened once more, since what is inside may be made to block there.
+            self._stdin = os.open(f"/proc/self/fd/{self._stdin_inside}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            cleanup.callback(os.close, self._stdin)
             self.stdout, self._stdout_inside = _pipe()
             cleanup.callback(os.close, self.stdout)
             cleanup.callback(os.close, self._stdout_inside)
@@ -89,10 +93,8 @@ class SandboxShell:
 
     def open_stdin(self) -> int:
         """A writing end of the command's input; before, what the last run left unread is thrown away."""
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self.stdin, 65536):
-                pass
-        return os.open(f"/proc/self/fd/{self.stdin}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        read_waiting(self._stdin, _PIPE_BYTES)
+        return os.open(f"/proc/self/fd/{self._stdin}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def _script(self, limits: Limits) -> str:
         # `ulimit -u` is bash's, `-p` dash's. Kernels before 5.14 count all the user's processes, in and out of here.
@@ -106,7 +108,7 @@ class SandboxShell:
             files=_OPEN_FILES,
             stack=_STACK_KB,
             processes=processes if counted and not self._unsafe else "",
-            stdin=self.stdin,
+            stdin=self._stdin_inside,
             stdout=self._stdout_inside,
         )
 
@@ -140,7 +142,7 @@ class SandboxShell:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            pass_fds=[self.stdin, self._stdout_inside, *fds],
+            pass_fds=[self._stdin_inside, self._stdout_inside, *fds],
             cwd=directory,
             env={"PATH": bubblewrap.PATH, "HOME": home, "LANG": "C.UTF-8"},
             start_new_session=True,

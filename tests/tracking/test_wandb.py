@@ -1,6 +1,8 @@
 """A run tracked offline, read back from disk: what W&B users look for is there."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -49,14 +51,13 @@ def test_a_resumed_run_goes_on_under_its_id(tmp_path, words, monkeypatch):
     for name in ("WANDB_DIR", "WANDB_JOB_TYPE"):
         monkeypatch.delenv(name, raising=False)
     save = ["--save_strategy", "steps", "--save_steps", "1"]
-    assert main([*words, *save, "--max_steps", "1"]) == 0
-    assert main([*words, *save, "--resume_from_checkpoint", "true"]) == 0
+    for more in (["--max_steps", "1"], ["--resume_from_checkpoint", "true"]):  # each its own process, as in life
+        subprocess.run([sys.executable, "-m", "r1_trl", *words, *save, *more], check=True, capture_output=True)
     ids = {path.name.rpartition("-")[2].removesuffix(".wandb") for path in tmp_path.glob("run/wandb/*/run-*.wandb")}
     assert ids == {(tmp_path / "run" / "wandb" / "run_id").read_text()}
     assert len(list(tmp_path.glob("run/wandb/offline-run-*"))) == 2
 
 
-# The last one: wandb keeps this mode for the rest of the process.
 def test_disabled_leaves_nothing(tmp_path, words, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert main([*words, "--max_steps", "1"]) == 0

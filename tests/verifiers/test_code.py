@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from r1_trl.errors import InputError
 from r1_trl.verifiers import bubblewrap, program
 from r1_trl.verifiers.code import verify_code
-from r1_trl.verifiers.code_tests import OutputTest, same_value
+from r1_trl.verifiers.code_tests import CallTest, OutputTest, UnitTests, same_value
 from r1_trl.verifiers.program import LANGUAGES, find_program
 from r1_trl.verifiers.reason import take_reason
 from r1_trl.verifiers.sandbox import Run
@@ -213,6 +214,68 @@ def test_cpp_is_compiled_once(monkeypatch):
     assert len(compiled) == 1
 
 
+# A program that is the same user as the shell, process 1, can open the shell's pipes, for orders and for reports.
+_TAMPERING = """
+import os, threading, time
+def attempt(action, *args):
+    try:
+        return action(*args)
+    except OSError:
+        return None
+def links(process):
+    names = attempt(os.listdir, f"/proc/{process}/fd") or []
+    return {path: attempt(os.readlink, path) for path in (f"/proc/{process}/fd/{name}" for name in names)}
+own = set(links("self").values())
+shells = [path for path, target in links(1).items() if target not in own]
+def forge():
+    for path in shells:
+        fd = attempt(os.open, path, os.O_WRONLY)
+        fd is not None and os.write(fd, b"0 \\n")
+def fill(path, data, flags=os.O_NONBLOCK):
+    fd = attempt(os.open, path, os.O_WRONLY | flags)
+    while fd is not None and attempt(os.write, fd, data):
+        pass
+def steal(path, data):
+    fd = attempt(os.open, path, os.O_RDWR | os.O_NONBLOCK)
+    while fd is not None:
+        attempt(os.write, fd, data)
+        attempt(os.read, fd, 65536)
+def in_threads(action, *lists):
+    for args in zip(*lists):
+        threading.Thread(target=action, args=args).start()
+"""
+# (what it does, source)
+TAMPERING = [
+    ("reads its own output", "steal('/proc/self/fd/1', b'x')"),
+    ("reads its own errors", "steal('/proc/self/fd/2', b'x')"),
+    ("reads and fills its input", "steal('/proc/self/fd/0', b'x' * 65536)"),
+    ("fills its input", "fill('/proc/self/fd/0', b'x')"),
+    ("reads orders and reports", "in_threads(steal, shells, [b'0 '] * 9)"),
+    ("fills orders and reports", "in_threads(fill, shells, [b'\\n' * 4096] * 9)"),
+    ("fills them with reports", "in_threads(fill, shells, [b'0 \\n'] * 9)"),
+    ("forges a report", "forge(); time.sleep(9)"),
+    ("forges a report, and goes on with the next input", "forge()\nwhile True: os.read(0, 9)"),
+    (
+        "makes the reader of left input wait",
+        "for fd in range(3, 256): attempt(os.set_blocking, fd, True)\n"
+        "os.open('/proc/self/fd/0', os.O_WRONLY)\nforge()\ntime.sleep(9)",
+    ),
+    (
+        "gives the reader of left input no end",
+        "in_threads(fill, ['/proc/self/fd/0'] * 4, [b'x' * 65536] * 4, [0] * 4)\ntime.sleep(0.1)\nforge()",
+    ),
+]
+
+
+@needs_sandbox
+@pytest.mark.parametrize(("what", "source"), TAMPERING, ids=[case[0] for case in TAMPERING])
+def test_tampering_gains_nothing(what, source):
+    start = time.monotonic()
+    args = {"tests": [{"input": "x" * 100_000, "output": "right"}] * 3, "partial_credit": True, "time_limit": 0.3}
+    assert verify_code(_TAMPERING + source, "-", args) == 0.0, what
+    assert time.monotonic() - start < 5
+
+
 # --- partial credit
 
 
@@ -383,6 +446,33 @@ VALUES = [
 @pytest.mark.parametrize(("one", "other", "same"), VALUES)
 def test_values(one, other, same):
     assert same_value(one, other) is same is same_value(other, one)
+
+
+# what a program may send in place of a report, where it has found the nonce
+REPORTS = [
+    b"",
+    b"\xff",
+    b"[]",
+    b"1",
+    b"{}",
+    b'{"nonce": []}',
+    b'{"nonce": "n", "ran": 1}',
+    b'{"nonce": "n", "ran": Infinity, "failed": []}',
+    b'{"nonce": "n", "ran": NaN, "failed": []}',
+    b'{"nonce": "n", "ran": -1, "failed": []}',
+    b'{"nonce": "n", "ran": 1, "failed": 1}',
+    b'{"nonce": "n", "ran": 1, "failed": [1]}',
+    b'{"nonce": "n", "ran": 1, "failed": [["a", "b", "c"]]}',
+    b'{"nonce": "n", "ran": ' + b"9" * 5000 + b', "failed": []}',
+    *(b"[" * depth + b"]" * depth for depth in range(100, 3000, 37)),
+]
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=lambda value: ascii(value)[:50])
+def test_any_report_is_judged(report):
+    run = Run(report, b"", 0, 0.0, "ok")
+    assert UnitTests(nonce="n").judge(run)[0] == 0.0
+    assert CallTest("f", [], [[[1]]]).judge(run)[0] == 0.0
 
 
 _json = st.recursive(

@@ -232,6 +232,11 @@ def test_any_gold_gives_a_verdict(gold):
         (r"(2, 1)", r"(1, 2)"),
         (r"(-\infty, 1)", r"(-\infty, 1]"),
         (r"\left(0, \infty\right)", r"(0, +\infty)"),
+        (r"(-\infty, 1]\cup(2, \infty)", r"(2, \infty) \cup (-\infty, 1]"),
+        (r"(-\infty, 1]\cup(2, \infty)", r"(2, \infty) \cup (-\infty, 1)"),
+        (r"(0, 1)\cup[1, 2)", r"(0, 2)"),
+        (r"(0, 1)\cup(1, 2)", r"(1, 2)\cup(0, 1)"),
+        (r"(0, 3)\cup(1, 2)", r"(0, 3)"),
     ],
 )
 def test_our_short_cuts_say_what_math_verify_says(gold, answer):
