@@ -113,7 +113,7 @@ class Dispatcher(threading.Thread):
                 pass
         except _DoNotStartError as error:
             why = str(error)
-        except BaseException:  # raised where its result is waited for
+        except BaseException:  # noqa: BLE001  # raised where its result is waited for
             why = traceback.format_exc()
         finally:  # nobody waits forever
             with self._lock:
