@@ -57,6 +57,8 @@ class _LogAtSave(TrainerCallback):
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         control.should_log = control.should_log or control.should_save
 
+    on_epoch_end = on_step_end
+
 
 def find_checkpoint(output_dir: str, resume_from_checkpoint: str | bool | None) -> str | None:
     """The checkpoint to go on from.

@@ -18,6 +18,8 @@ from safetensors.torch import load_model, save_model
 from trl import GRPOTrainer
 
 from r1_trl.checkpoints import WholeCheckpoints
+from r1_trl.errors import InputError
+from r1_trl.grpo.schedules import set_max_completion_length, set_temperature
 
 _REFERENCE = "reference.safetensors"
 
@@ -50,7 +52,11 @@ class ResumableRollouts(WholeCheckpoints, GRPOTrainer):
             "arranged_step": trainer._arranged_step,
             "buffered_inputs": trainer._buffered_inputs,
             "metrics": {mode: dict(metrics) for mode, metrics in trainer._metrics.items()},
-            "logs": {name: _plain(log) for name, log in trainer._logs.items() if name != "images"},
+            "layout": self._layout,
+            "temperature": trainer.temperature,
+            "max_completion_length": trainer.max_completion_length,
+            # As JSON: a reward may log what torch.load would refuse.
+            "logs": json.dumps({k: _plain(log) for k, log in trainer._logs.items() if k != "images"}, default=repr),
         }
         torch.save(state, self._rollout_file(folder))
         if self._replaces_whole_reference and self.args.should_save:
@@ -58,15 +64,28 @@ class ResumableRollouts(WholeCheckpoints, GRPOTrainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None or not self._rollout_file(Path(checkpoint)).is_file():
+        if checkpoint is None:
             return
+        if not self._rollout_file(Path(checkpoint)).is_file():
+            raise InputError(
+                f"`resume_from_checkpoint: {checkpoint}` holds no rollout of process {self.args.process_index}: "
+                "it was saved by fewer processes, or with `save_only_model`"
+            )
         trainer: Any = self
         state = torch.load(self._rollout_file(Path(checkpoint)), map_location=self.accelerator.device)
+        if state["layout"] != self._layout:
+            raise InputError(
+                f"`resume_from_checkpoint: {checkpoint}` was saved with {_described(state['layout'])}, and this "
+                f"run has {_described(self._layout)}: its rollout cannot be shared out anew. Set the old ones, or "
+                "start from the checkpoint as `model_name_or_path` in another folder"
+            )
+        set_temperature(trainer, state["temperature"])
+        set_max_completion_length(trainer, state["max_completion_length"])
         trainer._step, trainer._arranged_step = state["step"], state["arranged_step"]
         trainer._buffered_inputs = state["buffered_inputs"]
         for mode, metrics in state["metrics"].items():
             trainer._metrics[mode].update(metrics)
-        for name, log in state["logs"].items():
+        for name, log in json.loads(state["logs"]).items():
             _refill(trainer._logs[name], log)
         if self._replaces_whole_reference:
             load_model(self._reference, Path(checkpoint) / _REFERENCE)
@@ -80,8 +99,22 @@ class ResumableRollouts(WholeCheckpoints, GRPOTrainer):
     def _replaces_whole_reference(self) -> bool:
         return self.ref_model is not None and bool(getattr(self.args, "sync_ref_model", False))
 
+    @property
+    def _layout(self) -> dict[str, Any]:
+        names = (
+            "per_device_train_batch_size",
+            "gradient_accumulation_steps",
+            "steps_per_generation",
+            "num_iterations",
+        )
+        return {name: getattr(self.args, name) for name in names} | {"num_processes": self.args.world_size}
+
     def _rollout_file(self, folder: Path) -> Path:
         return folder / f"rollout_{self.args.process_index}.pt"
+
+
+def _described(layout: dict[str, Any]) -> str:
+    return ", ".join(f"`{name}: {value}`" for name, value in layout.items())
 
 
 def _plain(log: Any) -> Any:

@@ -127,7 +127,7 @@ def is_active(window: Mapping[str, int], step: int, max_steps: int) -> bool:
 
 
 class ScheduleCallback(TrainerCallback):
-    """Sets what is scheduled at the beginning of each step, which is also before its rollout.
+    """Sets what is scheduled before each rollout: a rollout that serves several steps keeps what it was made with.
 
     Args:
         trainer ([`R1GRPOTrainer`]): Its config has the schedules.
@@ -138,6 +138,9 @@ class ScheduleCallback(TrainerCallback):
 
     def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         trainer, step = self.trainer, state.global_step
+        every = args.steps_per_generation * trainer.num_iterations
+        if trainer._buffered_inputs is not None and trainer._step % every:
+            return
         logged: dict[str, float] = {}
         if args.max_completion_length_schedule:
             logged["max_completion_length"] = at_step(args.max_completion_length_schedule, step)

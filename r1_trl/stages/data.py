@@ -10,7 +10,7 @@ from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 from trl import DatasetMixtureConfig, ScriptArguments, get_dataset
 
 from r1_trl.errors import InputError
-from r1_trl.tasks.sources import load_split
+from r1_trl.tasks.sources import check_text, load_split
 from r1_trl.verifiers.grading import check_row
 
 MIXTURE = "datasets"  # stands for the name of a mixture
@@ -67,6 +67,7 @@ def check_verifiers(dataset: Dataset | IterableDataset, name: str) -> None:
     """
     if isinstance(dataset, Dataset) and "verifier" in dataset.column_names:
         args = dataset["verifier_args"] if "verifier_args" in dataset.column_names else [None] * len(dataset)
+        check_text(dataset, ["verifier_args"], name)
         for row in dict.fromkeys(zip(dataset["verifier"], args, strict=True)):
             try:
                 check_row(*row)

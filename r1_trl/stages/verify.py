@@ -120,6 +120,8 @@ def main(argv: list[str]) -> None:
     check_text(dataset, ["solution"], config.dataset_name)
     check_verifiers(dataset, config.dataset_name)
     verification = verify_golds(dataset, config)
+    if not verification.counts:
+        raise InputError(f"dataset `{config.dataset_name}` has no row in `{config.dataset_split}`")
     print(format_verification(verification))
     if not verification.passed:
         raise SystemExit(1)

@@ -105,7 +105,7 @@ def check_text(dataset: Dataset | IterableDataset, columns: Iterable[str], name:
     for column in columns:
         feature = (dataset.features or {}).get(column)
         kind = getattr(feature, "dtype", "list")
-        if feature is None or kind in ("string", "large_string") or (column != "solution" and kind == "list"):
+        if feature is None or kind in ("string", "large_string") or (column == "prompt" and kind == "list"):
             continue
         raise InputError(f"dataset `{name}`, column `{column}`: must hold text, not {kind}. Write it as strings")
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from r1_trl.errors import InputError
 from r1_trl.verifiers import get_verifier
 from r1_trl.verifiers.pool import WorkerPool
 from r1_trl.verifiers.pool.task import Outcome, Task
@@ -127,8 +128,13 @@ def check_row(verifier: str | None, args: str | None) -> None:
             will be `None`.
 
     Raises:
-        [`~r1_trl.errors.InputError`]: The verifier is not known, or lacks an extra, a compiler or its sandbox.
+        [`~r1_trl.errors.InputError`]: The verifier is not known, or lacks an extra, a compiler or its sandbox; or
+            `args` are no text.
     """
+    if args is not None and not isinstance(args, str):
+        raise InputError(
+            f"`verifier_args` is a {type(args).__name__}: it must be text, JSON of an object: {args!r:.100}"
+        )
     verify = get_verifier(verifier or DEFAULT_VERIFIER)
     if hasattr(verify, "check"):
         verify.check(_parsed(args))
@@ -137,7 +143,7 @@ def check_row(verifier: str | None, args: str | None) -> None:
 def _parsed(args: str | None) -> dict[str, Any] | None:
     try:
         parsed = json.loads(args) if args else None
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
 

@@ -75,6 +75,30 @@ def test_the_loss_follows_the_temperature(base_path, questions, cpu_args):
     assert trainer.generation_config.temperature == 0.5
 
 
+def test_a_rollout_keeps_what_it_was_made_with(base_path, questions, cpu_args):
+    """Four steps share a rollout: with frozen weights, neither KL nor ratio may change within it."""
+    args = R1GRPOConfig(
+        **cpu_args,
+        per_device_train_batch_size=8,
+        num_generations=4,
+        steps_per_generation=4,
+        gradient_accumulation_steps=1,
+        learning_rate=0.0,
+        beta=0.1,
+        epsilon=0.2,
+        max_steps=8,
+        temperature_schedule=[[0, 1.0], [2, 0.5]],
+    )
+    trainer = R1GRPOTrainer(
+        base_path, lambda completion_ids, **_: [len(i) % 5 for i in completion_ids], args, train_dataset=questions
+    )
+    trainer.train()
+    logs = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert max(entry["kl"] for entry in logs) < 1e-6
+    assert max(entry["clip_ratio/region_mean"] for entry in logs) == 0
+    assert [entry.get("schedule/temperature") for entry in logs] == [1.0, None, None, None, 0.5, None, None, None]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

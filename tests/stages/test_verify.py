@@ -58,3 +58,9 @@ def test_a_few_examples_of_each_kind():
     found = verify_golds([{"solution": "B"}] * 10, VerifyConfig(dataset_name="letters"))
     assert [failure.row for failure in found.failures["letters", "math", "None"]] == [0, 1, 2]
     assert not found.passed
+
+
+def test_no_row_proves_nothing(tmp_path, capsys):
+    (tmp_path / "rows.csv").write_text("solution\n")
+    assert cli.main(["verify", "--dataset", str(tmp_path / "rows.csv")]) == 2
+    assert "no data" in capsys.readouterr().err

@@ -140,6 +140,9 @@ def test_a_broken_verifier_stops_the_run(grader, tmp_path, monkeypatch):
         check_row("maths", None)
     check_row(None, None)
     check_row("needy.verify", "{no json")
+    with pytest.raises(InputError, match="`verifier_args` is a dict: it must be text"):
+        grader.grade([Row("4", "4", "math", {"options": []})])
+    assert grader.grade([Row("4", "4", "math", '{"n": ' + "1" * 5_000 + "}")])[0].score is None
     assert grading._task(Row("4", "4", "needy.verify")).seconds == 7.0
     assert grader.grade([Row("4", "4", "needy.verify")]) == [Grade(1.0, "right")]
 

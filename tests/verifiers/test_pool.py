@@ -104,10 +104,22 @@ def test_several_threads_at_once(pool):
 def test_the_forking_process_is_replaced_too(pool):
     pool._dispatcher._processes._process.kill()
     time.sleep(0.3)
-    outcomes = pool.map([task("right")] * 40)
-    # Workers die with it, and each may cost the task that it is handed.
-    assert sum(outcome.verdict for outcome in outcomes) >= 38
-    assert pool.map([task("right")] * 40) == [Outcome(True)] * 40
+    assert pool.map([task("right")] * 40) == [Outcome(True)] * 40  # nobody pays for it
+
+
+def test_a_worker_that_dies_while_it_is_overdue_costs_its_own_answer_only():
+    with WorkerPool(workers=1, deadline=0.3) as pool:
+        pool.map([task("right")])
+        serve = pool._dispatcher._hand_out
+        pool._dispatcher._hand_out = lambda: time.sleep(0.5) or serve()  # as if the trainer held the thread back
+        outcomes = pool.map([task("leave"), task("right")])
+    assert outcomes == [Outcome(False, "the verifier's process died", "died"), Outcome(True)]
+
+
+def test_no_process_at_all(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with WorkerPool(workers=1) as pool, pytest.raises(RuntimeError, match="/nowhere/python"):
+        pool.map([task("right")])
 
 
 def test_whoever_waits_is_told_that_the_pool_is_closed():

@@ -34,6 +34,7 @@ class Batch:
         self.outcomes: list[Outcome | None] = [None] * len(tasks)
         self.error: str | None = None
         self.done = threading.Event()
+        self.tried_again: set[int] = set()
         self._missing = len(tasks)
 
     def put(self, index: int, outcome: Outcome) -> None:
@@ -85,6 +86,7 @@ class Dispatcher(threading.Thread):
         self._workers: dict[int, Worker] = {}
         self._preload: set[str] = set()
         self._failures = 0
+        self._processes: WorkerProcesses | None = None
 
     def submit(self, batch: Batch) -> bool:
         """Takes a batch; `False` when this thread has come to its end."""
@@ -106,9 +108,9 @@ class Dispatcher(threading.Thread):
     def run(self) -> None:
         """The thread."""
         why = "the worker pool was closed"
-        # Made here: on Linux the processes end with the thread that made them.
-        self._processes = WorkerProcesses(self._memory_mb)
         try:
+            # Made here: on Linux the processes end with the thread that made them.
+            self._processes = WorkerProcesses(self._memory_mb)
             while self._serve():
                 pass
         except _DoNotStartError as error:
@@ -121,7 +123,8 @@ class Dispatcher(threading.Thread):
                 left = [*self._queue, *(worker.job for worker in self._workers.values() if worker.job)]
             for batch, _ in left:
                 batch.fail(why)
-            self._processes.close()
+            if self._processes is not None:
+                self._processes.close()
             for connection in (self._woken, self._wake, *(worker.connection for worker in self._workers.values())):
                 connection.close()
 
@@ -147,12 +150,16 @@ class Dispatcher(threading.Thread):
         """One job to each idle worker. More at once would let a few overdue ones queue up in one worker."""
         for slot in self._slots:
             worker = self._workers.get(slot)
-            if (worker is None or not worker.job) and (job := self._next_job()):
-                worker = worker or self._start(slot)
-                worker.job = job
+            if not self._queue or (worker is not None and worker.job):
+                continue
+            if worker is None or _is_gone(worker):
+                worker = self._start(slot)
+            worker.job = self._next_job()
+            if worker.job:
                 self._set_deadline(worker)
-                batch, index = job
-                message = {"directory": os.getcwd(), "path": sys.path, "task": batch.tasks[index][:4]}
+                batch, index = worker.job
+                path = [entry for entry in sys.path if isinstance(entry, str)]
+                message = {"directory": os.getcwd(), "path": path, "task": batch.tasks[index][:4]}
                 with contextlib.suppress(OSError):  # it has died: its socket tells
                     worker.connection.send_bytes(json.dumps(message).encode())
 
@@ -188,27 +195,44 @@ class Dispatcher(threading.Thread):
             worker.overdue_at = time.monotonic() + (self._deadline if seconds is None else seconds)
 
     def _end(self, worker: Worker, outcome: Outcome) -> None:
-        """Kills a worker, and starts another in its place. Its job has this outcome."""
+        """Kills a worker, and starts another in its place. Its job has this outcome, or another try."""
         worker.connection.close()
-        batch, index = cast(Job, worker.job)
-        if worker.ready:
-            batch.put(index, outcome)
-        else:  # the job is not to blame
+        job, worker.job = cast(Job, worker.job), None
+        batch, index = job
+        if not worker.ready:  # the job is not to blame
             self._failures += 1
-            if self._failures > _MAX_FAILURES:
-                raise _DoNotStartError("the verifiers' processes do not start; what they say is on standard error")
+        if not worker.ready or (outcome.end == "died" and index not in batch.tried_again):
+            if worker.ready:  # something else may have ended the process, such as a lack of memory
+                batch.tried_again.add(index)
             with self._lock:
-                self._queue.appendleft((batch, index))
+                self._queue.appendleft(job)
+        else:
+            batch.put(index, outcome)
+        if self._failures > _MAX_FAILURES:
+            raise _DoNotStartError("the verifiers' processes do not start; what they say is on standard error")
         self._start(worker.slot)
 
     def _start(self, slot: int) -> Worker:
         with self._lock:
             preload = sorted(self._preload)
+        processes = cast(WorkerProcesses, self._processes)
         try:
-            connection = self._processes.start(slot, preload)
+            connection = processes.start(slot, preload)
         except OSError:  # the forking process has ended, and the workers with it
-            self._processes.close()
+            processes.close()
             self._processes = WorkerProcesses(self._memory_mb)
             connection = self._processes.start(slot, preload)
         self._workers[slot] = Worker(slot, connection)
         return self._workers[slot]
+
+
+def _is_gone(worker: Worker) -> bool:
+    """Whether an idle worker has died."""
+    try:
+        while worker.connection.poll():
+            worker.connection.recv_bytes()  # that it is ready
+            worker.ready = True
+    except (EOFError, OSError):
+        worker.connection.close()
+        return True
+    return False

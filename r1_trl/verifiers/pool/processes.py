@@ -30,7 +30,7 @@ class WorkerProcesses:
         self.memory_mb = memory_mb
         self.control, theirs = Pipe()
         code = (
-            f"import sys; sys.path[:] = {sys.path!r}; "
+            f"import sys; sys.path[:] = {[entry for entry in sys.path if isinstance(entry, str)]!r}; "
             f"from r1_trl.verifiers.pool.worker import main; main({theirs.fileno()}, {os.getpid()})"
         )
         self._process = subprocess.Popen(

@@ -100,7 +100,7 @@ def _judge(name: str, answer: str, solution: str, args_json: str | None) -> dict
     """One verdict and its reason, or the traceback of a bug."""
     try:
         args = json.loads(args_json) if args_json else None
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         return {"verdict": None, "reason": f"verifier_args is no JSON: {error}"}
     if args is not None and not isinstance(args, dict):
         return {"verdict": None, "reason": "verifier_args is no JSON object"}
