@@ -61,13 +61,18 @@ class EfficientSteps(GRPOTrainer):
         trainer = cast(Any, self)
         if not trainer.model.training:
             return super()._prepare_inputs(generation_batch)
-        rollout = trainer.args.steps_per_generation
-        due = self._step % (rollout * self.num_iterations) == 0 and self._arranged_step != self._step
-        if due or trainer._buffered_inputs is None:
+        if self.rollout_is_due:
             super()._prepare_inputs(generation_batch)
             trainer._buffered_inputs = self._arrange(trainer._buffered_inputs)
             self._arranged_step = self._step
-        return trainer._buffered_inputs[self._step % rollout]
+        return trainer._buffered_inputs[self._step % trainer.args.steps_per_generation]
+
+    @property
+    def rollout_is_due(self) -> bool:
+        """Whether the next micro-step makes a rollout, rather than go on with the one in the buffer."""
+        trainer = cast(Any, self)
+        every = trainer.args.steps_per_generation * trainer.num_iterations
+        return trainer._buffered_inputs is None or (self._step % every == 0 and self._arranged_step != self._step)
 
     def _arrange(self, batches: list[MicroBatch]) -> list[MicroBatch | None]:
         """The micro-batches of one rollout, those of each optimizer step arranged among themselves."""
@@ -103,13 +108,13 @@ class EfficientSteps(GRPOTrainer):
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         model.train()
         started = time.perf_counter()
-        if self._prepare_inputs(inputs) is not None:
-            self._current_train_step_time += time.perf_counter() - started
-            loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
-            return loss
-        self._step += 1
+        prepared = self._prepare_inputs(inputs)
         self._current_train_step_time += time.perf_counter() - started
-        return torch.tensor(0.0, device=self.accelerator.device)
+        if prepared is None:  # no row has a gradient
+            self._step += 1
+            return torch.tensor(0.0, device=self.accelerator.device)
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        return loss
 
     def _get_per_token_logps_and_entropies(
         self,

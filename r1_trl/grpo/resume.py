@@ -19,6 +19,7 @@ from trl import GRPOTrainer
 
 from r1_trl.checkpoints import WholeCheckpoints
 from r1_trl.errors import InputError
+from r1_trl.grpo.config import R1GRPOConfig
 from r1_trl.grpo.schedules import set_max_completion_length, set_temperature
 
 _REFERENCE = "reference.safetensors"
@@ -27,6 +28,7 @@ _REFERENCE = "reference.safetensors"
 class ResumableRollouts(WholeCheckpoints, GRPOTrainer):
     """Overrides of [`~trl.GRPOTrainer`] that save and restore what it leaves out."""
 
+    args: R1GRPOConfig
     _epochs_before = 0  # whole epochs behind the checkpoint that the run goes on from
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -97,7 +99,7 @@ class ResumableRollouts(WholeCheckpoints, GRPOTrainer):
 
     @property
     def _replaces_whole_reference(self) -> bool:
-        return self.ref_model is not None and bool(getattr(self.args, "sync_ref_model", False))
+        return self.ref_model is not None and self.args.sync_ref_model
 
     @property
     def _layout(self) -> dict[str, Any]:

@@ -138,8 +138,7 @@ class ScheduleCallback(TrainerCallback):
 
     def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         trainer, step = self.trainer, state.global_step
-        every = args.steps_per_generation * trainer.num_iterations
-        if trainer._buffered_inputs is not None and trainer._step % every:
+        if not trainer.rollout_is_due:
             return
         logged: dict[str, float] = {}
         if args.max_completion_length_schedule:

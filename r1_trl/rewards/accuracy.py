@@ -20,7 +20,7 @@ from typing import Any
 
 from r1_trl.completion import Messages, read_completion
 from r1_trl.errors import InputError
-from r1_trl.verifiers.grading import DEFAULT_VERIFIER, Grade, Row, get_grader
+from r1_trl.verifiers.grading import Grade, Row, get_grader
 
 logger = logging.getLogger(__name__)
 
@@ -163,13 +163,13 @@ def _column(value: Any, size: int) -> list[Any]:
 
 
 def _warn_once(row: Row, grade: Grade) -> None:
-    kind = f"{row.verifier or DEFAULT_VERIFIER}: {grade.reason.partition(':')[0]}"
+    kind = f"{row.verifier_name}: {grade.reason.partition(':')[0]}"
     if kind not in _warned:
         _warned.add(kind)
         logger.warning(
             "accuracy_reward leaves out a row: verifier %r, solution %.200r, verifier_args %.200r: %s. Further ones "
             "count in accuracy/ungradable only.",
-            row.verifier or DEFAULT_VERIFIER,
+            row.verifier_name,
             row.solution,
             row.args,
             grade.reason,

@@ -19,6 +19,7 @@ from r1_trl.miniature import resolve_model_path
 from r1_trl.stages.adapters import (
     LORA_SETTINGS,
     QUANTISATION,
+    Adapter,
     check_lora_settings,
     find_adapter,
     load_adapter,
@@ -214,32 +215,28 @@ def policy_arguments(path: str, model_args: ModelConfig, training_args: Any) -> 
         `dict`: `model`, and `quantization_config` and `peft_config` of a whole model or the `processing_class` of an
             adapter.
     """
-    policy = load_policy(path, model_args, training_args)
-    if isinstance(policy, str):
+    adapter = find_adapter(path, model_args.model_revision)
+    if adapter is None:
         training_args.model_init_kwargs = model_init_kwargs(model_args, training_args)
         quantization_config = get_quantization_config(model_args)
-        return {"model": policy, "quantization_config": quantization_config, "peft_config": _peft_config(model_args)}
+        return {"model": path, "quantization_config": quantization_config, "peft_config": _peft_config(model_args)}
+    policy = load_policy(adapter, model_args, training_args)
     training_args.model_init_kwargs = None  # they have been used
-    adapter = find_adapter(path, model_args.model_revision)
-    assert adapter is not None
     left = {"padding_side": "left", "truncation_side": "left"} if isinstance(training_args, GRPOConfig) else {}
     trust = training_args.trust_remote_code
     return {"model": policy, "processing_class": load_processing_class(adapter, trust_remote_code=trust, **left)}
 
 
-def load_policy(path: str, model_args: ModelConfig, training_args: Any) -> str | PeftModel:
-    """The start of a training run: a whole model as the path that TRL loads it from, an adapter loaded to train on.
+def load_policy(adapter: Adapter, model_args: ModelConfig, training_args: Any) -> PeftModel:
+    """An adapter, loaded to train on.
 
     The base is loaded as TRL would load it: with the same quantisation, dtype, attention, and devices.
 
     Args:
-        path (`str`): As [`check_model`] returns it.
+        adapter ([`~r1_trl.stages.adapters.Adapter`]): The start of the run.
         model_args ([`~trl.ModelConfig`]): After [`settle_model_args`].
         training_args ([`~trl.SFTConfig`] or [`~trl.GRPOConfig`]): Its `model_init_kwargs` win.
     """
-    adapter = find_adapter(path, model_args.model_revision)
-    if adapter is None:
-        return path
     kwargs = {"trust_remote_code": training_args.trust_remote_code, **model_init_kwargs(model_args, training_args)}
     quantization_config = get_quantization_config(model_args)
     if quantization_config is not None:

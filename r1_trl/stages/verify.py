@@ -15,7 +15,7 @@ from r1_trl.errors import InputError
 from r1_trl.stages.arguments import StageParser
 from r1_trl.stages.data import check_verifiers
 from r1_trl.tasks.sources import check_text, load_split, require_columns
-from r1_trl.verifiers.grading import DEFAULT_VERIFIER, Grade, Grader, Row
+from r1_trl.verifiers.grading import Grade, Grader, Row
 
 _BATCH = 256  # rows between two steps of the progress bar
 _EXAMPLES = 3  # of golds that fail, for each source, verifier and outcome
@@ -86,7 +86,7 @@ class Verification:
     def add(self, index: int, source: str, row: Row, grade: Grade) -> None:
         """Counts one gold."""
         outcome = "None" if grade.score is None else "right" if grade.score == 1 else "wrong"
-        verifier = row.verifier or DEFAULT_VERIFIER
+        verifier = row.verifier_name
         self.counts[source, verifier][outcome] += 1
         examples = self.failures[source, verifier, outcome]
         if outcome != "right" and len(examples) < _EXAMPLES:

@@ -25,15 +25,13 @@ import unicodedata
 from typing import Any, TypeAlias
 
 from r1_trl.verifiers.exact import normalised_text
+from r1_trl.verifiers.expression import MAX_BOXES, MAX_TEXT
 from r1_trl.verifiers.reason import because
 
 # The letters that there are, with their texts as `normalised_text` writes them; "" where a text is not known.
 Options: TypeAlias = dict[str, str]
 
 LETTERS = "ABCDEFGHIJ"
-# A longer text is read at its end, and only boxes and cues count there: a choice with a sentence around it is shorter.
-MAX_TEXT = 2_000
-MAX_BOXES = 8
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{((?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+)\}")
 _WRAPPER = re.compile(r"\\(?:text[a-z]{0,8}|math[a-z]{2,4}|mbox|operatorname)\s?\{([^{}]*)\}")

@@ -11,12 +11,12 @@ import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from r1_trl.errors import InputError
 from r1_trl.verifiers import get_verifier
 from r1_trl.verifiers.pool import WorkerPool
-from r1_trl.verifiers.pool.task import Outcome, Task
+from r1_trl.verifiers.pool.task import Outcome, Task, read_args
 
 DEFAULT_VERIFIER = "math"
 _NO_SOLUTION = Outcome(None, "no solution")
@@ -37,6 +37,15 @@ class Row(NamedTuple):
     solution: str | None
     verifier: str | None = None
     args: str | None = None
+
+    @property
+    def verifier_name(self) -> str:
+        """Who judges it.
+
+        >>> Row("4", "4").verifier_name
+        'math'
+        """
+        return self.verifier or DEFAULT_VERIFIER
 
 
 class Grade(NamedTuple):
@@ -135,17 +144,20 @@ def check_row(verifier: str | None, args: str | None) -> None:
         raise InputError(
             f"`verifier_args` is a {type(args).__name__}: it must be text, JSON of an object: {args!r:.100}"
         )
-    verify = get_verifier(verifier or DEFAULT_VERIFIER)
-    if hasattr(verify, "check"):
-        verify.check(_parsed(args))
+    _seconds(verifier or DEFAULT_VERIFIER, args)
 
 
-def _parsed(args: str | None) -> dict[str, Any] | None:
+@lru_cache(maxsize=256)  # the answers to a question share its arguments, which may be long
+def _seconds(verifier: str, args: str | None) -> float | None:
+    """The deadline that a verifier asks for, once it has checked that it can work."""
+    verify = get_verifier(verifier)
     try:
-        parsed = json.loads(args) if args else None
-    except (ValueError, TypeError, RecursionError):
-        return None
-    return parsed if isinstance(parsed, dict) else None
+        parsed = read_args(args) if hasattr(verify, "check") or hasattr(verify, "seconds") else None
+    except ValueError:
+        parsed = None  # told where the row is judged
+    if hasattr(verify, "check"):
+        verify.check(parsed)
+    return verify.seconds(parsed) if hasattr(verify, "seconds") else None
 
 
 def _key(row: Row) -> bytes:
@@ -154,12 +166,10 @@ def _key(row: Row) -> bytes:
 
 def _task(row: Row) -> Task:
     check_row(row.verifier, row.args)
-    name = row.verifier or DEFAULT_VERIFIER
-    verify = get_verifier(name)
-    seconds = verify.seconds(_parsed(row.args)) if hasattr(verify, "seconds") else None
     # A gold that cannot be graded is None for a completion without an answer too: otherwise only the ones that do
     # answer would leave the group, and the rest would be compared with nobody.
-    return Task(name, row.answer or "", row.solution or "", row.args, seconds)
+    seconds = _seconds(row.verifier_name, row.args)
+    return Task(row.verifier_name, row.answer or "", row.solution or "", row.args, seconds)
 
 
 def _grade(row: Row, outcome: Outcome, cached: bool) -> Grade:

@@ -7,7 +7,7 @@ math-verify does the mathematics. What stands here is around it:
 2. *Numbers.* Integers, decimals, fractions and percentages on both sides, and intervals of them, are compared exactly,
    without math-verify; constants such as `2\sqrt{3}` that are far apart are told apart by their values.
 3. *Its time.* What math-verify makes of a hostile text can take for ever. In the worker pool, behind `accuracy_reward`
-   and [`~r1_trl.verifiers.grading.grade`], a deadline ends it. A direct call has math-verify's own timeouts, which
+   and [`~r1_trl.verifiers.grading.Grader`], a deadline ends it. A direct call has math-verify's own timeouts, which
    need SIGALRM: they work on the main thread only, and do not end what C code does.
 
 Departures from the paper:

@@ -1,6 +1,7 @@
 """The private parts of TRL that r1-trl leans on. A release that changes one of them turns this red first."""
 
 import inspect
+from pathlib import Path
 
 import pytest
 from transformers.trainer_utils import rotate_checkpoints
@@ -10,7 +11,7 @@ from trl.trainer.callbacks import SyncRefModelCallback
 from trl.trainer.utils import RepeatSampler, add_fused_lm_head, disable_dropout_in_model, split_tensor_dict
 
 from r1_trl.errors import InputError
-from r1_trl.grpo.trl_version import check_trl_version
+from r1_trl.grpo.trl_version import SUPPORTED, check_trl_version
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,7 @@ def test_state_that_a_checkpoint_adds_and_the_steps_share():
     ("version", "supported"), [("1.16.0", True), ("1.16.3", True), ("1.15.9", False), ("1.17.0", False)]
 )
 def test_another_trl_is_refused(version, supported):
+    assert f'"trl{SUPPORTED}"' in Path("pyproject.toml").read_text()
     if supported:
         check_trl_version(version)
     else:

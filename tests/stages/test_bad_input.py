@@ -7,8 +7,8 @@ import pytest
 from transformers import PreTrainedModel
 
 from r1_trl.cli import main
+from r1_trl.verifiers import grading
 from r1_trl.verifiers.bubblewrap import find_bubblewrap
-from r1_trl.verifiers.grading import get_grader
 from r1_trl.verifiers.sandbox import check_sandbox
 
 GRPO = {
@@ -194,10 +194,10 @@ def folder(tmp_path, monkeypatch):
         "ungradable": {**row, "solution": "a poem"},
     }.items():
         (tmp_path / f"{name}.jsonl").write_text(json.dumps(content) + "\n")
-    for found in (check_sandbox, find_bubblewrap):
+    for found in (check_sandbox, find_bubblewrap, grading._seconds):
         found.cache_clear()  # what an earlier test found on the PATH
     yield tmp_path
-    get_grader(None, 5.0, 2048).pool.close()  # its processes have this PATH
+    grading.get_grader(None, 5.0, 2048).pool.close()  # its processes have this PATH
 
 
 def write_config(folder, content):

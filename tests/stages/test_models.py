@@ -138,7 +138,7 @@ def test_record_of_an_evaluation_says_nothing_about_training(adapter, tmp_path):
 def test_embedded_base_is_found_wherever_the_package_is_installed(tmp_path, training_args):
     folder = save_adapter(tmp_path / "adapter", base=ELSEWHERE)
     assert find_adapter(str(folder)).base == BASE
-    policy = load_policy(str(folder), settled(folder, training_args), training_args)
+    policy = load_policy(find_adapter(str(folder)), settled(folder, training_args), training_args)
     assert policy.peft_config["default"].base_model_name_or_path == BASE
 
 

@@ -197,17 +197,16 @@ class Dispatcher(threading.Thread):
     def _end(self, worker: Worker, outcome: Outcome) -> None:
         """Kills a worker, and starts another in its place. Its job has this outcome, or another try."""
         worker.connection.close()
-        job, worker.job = cast(Job, worker.job), None
-        batch, index = job
-        if not worker.ready:  # the job is not to blame
-            self._failures += 1
-        if not worker.ready or (outcome.end == "died" and index not in batch.tried_again):
+        (batch, index), worker.job = cast(Job, worker.job), None
+        if worker.ready and (outcome.end == "timed out" or index in batch.tried_again):
+            batch.put(index, outcome)
+        else:
             if worker.ready:  # something else may have ended the process, such as a lack of memory
                 batch.tried_again.add(index)
+            else:  # the job is not to blame
+                self._failures += 1
             with self._lock:
-                self._queue.appendleft(job)
-        else:
-            batch.put(index, outcome)
+                self._queue.appendleft((batch, index))
         if self._failures > _MAX_FAILURES:
             raise _DoNotStartError("the verifiers' processes do not start; what they say is on standard error")
         self._start(worker.slot)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+import json
+from typing import Any, Literal, NamedTuple
 
 
 class Task(NamedTuple):
@@ -36,3 +37,24 @@ class Outcome(NamedTuple):
     verdict: bool | float | None
     reason: str = ""
     end: Literal["judged", "timed out", "died"] = "judged"
+
+
+def read_args(args: str | None) -> dict[str, Any] | None:
+    """A row's `verifier_args`, parsed.
+
+    Args:
+        args (`str` or `None`): JSON text; `None` and `""` are none.
+
+    Raises:
+        `ValueError`: It is no JSON, or no object.
+
+    >>> read_args('{"within": 0.1}'), read_args("")
+    ({'within': 0.1}, None)
+    """
+    try:
+        parsed = json.loads(args) if args else None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"verifier_args is no JSON: {error}") from error
+    if parsed is not None and not isinstance(parsed, dict):
+        raise ValueError("verifier_args is no JSON object")
+    return parsed

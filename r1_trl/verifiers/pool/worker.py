@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from r1_trl.verifiers import get_verifier
+from r1_trl.verifiers.pool.task import read_args
 from r1_trl.verifiers.reason import take_reason
 
 _PR_SET_PDEATHSIG = 1
@@ -99,11 +100,9 @@ def _follow(directory: str, path: list[str]) -> None:
 def _judge(name: str, answer: str, solution: str, args_json: str | None) -> dict[str, Any]:
     """One verdict and its reason, or the traceback of a bug."""
     try:
-        args = json.loads(args_json) if args_json else None
-    except (ValueError, TypeError, RecursionError) as error:
-        return {"verdict": None, "reason": f"verifier_args is no JSON: {error}"}
-    if args is not None and not isinstance(args, dict):
-        return {"verdict": None, "reason": "verifier_args is no JSON object"}
+        args = read_args(args_json)
+    except ValueError as error:
+        return {"verdict": None, "reason": str(error)}
     try:
         verify = get_verifier(name)
         take_reason()
