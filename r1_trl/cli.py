@@ -25,6 +25,7 @@ STAGES = {
 }
 TOOLS = {
     "verify": Command("r1_trl.stages.verify", "run each row's gold through its own verifier, before a run"),
+    "doctor": Command("r1_trl.doctor.command", "what will go wrong with a recipe on a device, before anything loads"),
     "quickstart": Command("r1_trl.quickstart", "the miniature: cold start, GRPO and both evaluations, on two cores"),
     "merge": Command("r1_trl.stages.merge", "write the whole 16-bit model of an adapter and its base"),
     "recipes": Command("r1_trl.recipe_catalog", "list the recipes, or copy one to edit"),
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         `int`: The exit code: 0, or 2 for bad input, which is told in one message on standard error. `verify` exits
-        with 1 when a gold fails.
+        with 1 when a gold fails, `doctor` when it finds an error.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     commands = {**STAGES, **TOOLS}

@@ -6,5 +6,5 @@ from r1_trl.cli import STAGES, TOOLS
 
 PARSERS = {
     name: importlib.import_module(command.module).make_parser
-    for name, command in {**STAGES, "verify": TOOLS["verify"]}.items()
+    for name, command in {**STAGES, **{tool: TOOLS[tool] for tool in ("verify", "doctor")}}.items()
 }

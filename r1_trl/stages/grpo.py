@@ -13,6 +13,7 @@ from trl.scripts.grpo import GRPOScriptArguments
 from trl.trainer.utils import get_callable_name
 
 from r1_trl.checkpoints import find_checkpoint
+from r1_trl.doctor import report_at_start
 from r1_trl.errors import InputError
 from r1_trl.grpo.config import R1GRPOConfig
 from r1_trl.grpo.schedules import check_rewards
@@ -102,6 +103,7 @@ def main(argv: list[str]) -> None:
     for dataset in (train_dataset, *([] if eval_dataset is None else [eval_dataset])):
         check_reward_columns(reward_funcs, dataset, script_args.dataset_name or MIXTURE)
     check_size(train_dataset, training_args)
+    report_at_start(training_args, model_args, script_args.reward_funcs or [], train_dataset)
     trainer: Any = R1GRPOTrainer(
         reward_funcs=reward_funcs,
         args=training_args,

@@ -1,12 +1,15 @@
 """`make benchmark`: one GRPO step without generation, by R1GRPOTrainer beside TRL's GRPOTrainer, in the same run.
 
-A model of the size of SmolLM2-135M with random weights and LoRA; 32 completions whose lengths are log-normal (mean 83,
-at most 247 tokens). Each trainer runs in a process of its own, which also tells its peak memory.
+A model of the size of SmolLM2-135M with random weights and LoRA; 32 completions whose lengths are log-normal (mean 85,
+at most 256 tokens). What can be saved depends on the prompts, which are computed with every completion, and on the
+micro-batches, so there are several settings; the first is held to `LEAST_RATIO`. Each trainer runs in a process of its
+own, which also tells its peak memory.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import random
 import resource
@@ -15,17 +18,19 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-COMPLETIONS, MICRO_BATCH, PROMPT_TOKENS = 32, 4, 40
+COMPLETIONS = 32
+SETTINGS = ((16, 2), (16, 4), (40, 4))  # tokens of the prompt, completions in a micro-batch
 LEAST_RATIO = 2.5
 
 
 def completion_lengths() -> list[int]:
     rng = random.Random(0)
-    return [max(8, min(256, int(rng.lognormvariate(4.25, 0.75)))) for _ in range(COMPLETIONS)]
+    return [max(8, min(256, int(rng.lognormvariate(4.25, 0.8)))) for _ in range(COMPLETIONS)]
 
 
-def measure(kind: str) -> dict[str, float]:
+def measure(kind: str, prompt_tokens: int, micro_batch: int) -> dict[str, float]:
     """The seconds of a step's parts and the peak memory, in this process."""
     import torch
     from datasets import Dataset
@@ -71,17 +76,19 @@ def measure(kind: str) -> dict[str, float]:
         report_to="none",
         save_strategy="no",
         disable_tqdm=True,
-        per_device_train_batch_size=MICRO_BATCH,
-        gradient_accumulation_steps=COMPLETIONS // MICRO_BATCH,
+        per_device_train_batch_size=micro_batch,
+        gradient_accumulation_steps=COMPLETIONS // micro_batch,
         max_completion_length=256,
         beta=0.001,
+        sync_ref_model=False,  # which TRL refuses with adapters
         max_steps=1,
+        logging_steps=1,
     )
     trainer = Timed(
         folder,
         lambda completions, **kwargs: [float(i % 3) for i in range(len(completions))],
         args,
-        train_dataset=Dataset.from_list([{"prompt": "1 + 2 " * (PROMPT_TOKENS // 3)}] * 8),
+        train_dataset=Dataset.from_list([{"prompt": " ".join(["1"] * prompt_tokens)}] * 8),
         processing_class=AutoTokenizer.from_pretrained(resolve_model_path("miniature:base")),
         peft_config=LoraConfig(r=16, target_modules="all-linear"),
     )
@@ -99,30 +106,37 @@ def measure(kind: str) -> dict[str, float]:
     }
 
 
-def main() -> None:
+def compare(prompt_tokens: int, micro_batch: int) -> dict[str, Any]:
+    """Both trainers in one setting, and the ratios of TRL's figures to ours."""
     results = {}
     for kind in ("r1_trl", "trl"):
-        command = [sys.executable, "-m", "tests.benchmarks.grpo_step", kind]
+        command = [sys.executable, "-m", "tests.benchmarks.grpo_step", kind, str(prompt_tokens), str(micro_batch)]
         out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         results[kind] = json.loads(out.splitlines()[-1])
-        print(kind, {key: round(value, 3) for key, value in results[kind].items()}, flush=True)
     ours, theirs = results["r1_trl"], results["trl"]
     ratios = {name: theirs[name] / ours[name] for name in ("policy_update_seconds", "step_seconds", "peak_memory_mb")}
-    print("ratios", {key: round(value, 2) for key, value in ratios.items()})
+    return {"prompt_tokens": prompt_tokens, "micro_batch": micro_batch, **results, "ratios": ratios}
+
+
+def main() -> None:
+    found = []
+    for prompt_tokens, micro_batch in SETTINGS:
+        found.append(compare(prompt_tokens, micro_batch))
+        ratios = {name: round(value, 2) for name, value in found[-1]["ratios"].items()}
+        print(f"prompts of {prompt_tokens} tokens, micro-batches of {micro_batch}: TRL's by ours {ratios}", flush=True)
     lengths = completion_lengths()
-    found = {
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+    written = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "mean_completion_length": sum(lengths) / len(lengths),
         "max_completion_length": max(lengths),
-        "results": results,
-        "ratios": ratios,
         "least_ratio": LEAST_RATIO,
+        "settings": found,
     }
-    Path(__file__).with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
+    Path(__file__).with_suffix(".json").write_text(json.dumps(written, indent=1) + "\n")
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(json.dumps(measure(sys.argv[1])))
+        print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))
     else:
         main()

@@ -16,6 +16,7 @@ import pytest
 
 from r1_trl.verifiers import pool as pool_module
 from r1_trl.verifiers.pool import WorkerPool
+from r1_trl.verifiers.pool.processes import WorkerProcesses
 from r1_trl.verifiers.pool.task import Outcome, Task
 
 
@@ -142,8 +143,12 @@ def test_whoever_waits_is_told_that_the_pool_is_closed():
     pool.close()
 
 
-def test_a_pool_that_cannot_start_says_so(monkeypatch):
+@pytest.mark.parametrize("dead_before_the_order", [False, True])
+def test_a_pool_that_cannot_start_says_so(monkeypatch, dead_before_the_order):
     monkeypatch.setattr(sys, "executable", "/bin/false")
+    if dead_before_the_order:
+        start = WorkerProcesses.start
+        monkeypatch.setattr(WorkerProcesses, "start", lambda self, *order: (self._process.wait(), start(self, *order))[1])
     with WorkerPool(workers=1) as pool, pytest.raises(RuntimeError, match="do not start"):
         pool.map([task("right")])
 

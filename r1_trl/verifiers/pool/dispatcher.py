@@ -203,24 +203,29 @@ class Dispatcher(threading.Thread):
         else:
             if worker.ready:  # something else may have ended the process, such as a lack of memory
                 batch.tried_again.add(index)
-            else:  # the job is not to blame
-                self._failures += 1
             with self._lock:
                 self._queue.appendleft((batch, index))
+            if not worker.ready:  # the job is not to blame
+                self._count_failed_start()
+        self._start(worker.slot)
+
+    def _count_failed_start(self) -> None:
+        self._failures += 1
         if self._failures > _MAX_FAILURES:
             raise _DoNotStartError("the verifiers' processes do not start; what they say is on standard error")
-        self._start(worker.slot)
 
     def _start(self, slot: int) -> Worker:
         with self._lock:
             preload = sorted(self._preload)
         processes = cast(WorkerProcesses, self._processes)
-        try:
-            connection = processes.start(slot, preload)
-        except OSError:  # the forking process has ended, and the workers with it
-            processes.close()
-            self._processes = WorkerProcesses(self._memory_mb)
-            connection = self._processes.start(slot, preload)
+        while True:
+            try:
+                connection = processes.start(slot, preload)
+                break
+            except OSError:  # the forking process has ended, and the workers with it
+                processes.close()
+                self._count_failed_start()
+                self._processes = processes = WorkerProcesses(self._memory_mb)
         self._workers[slot] = Worker(slot, connection)
         return self._workers[slot]
 
