@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: quickstart test lint docs test-slow benchmark measure miniature-base clean
+.PHONY: quickstart test lint docs test-slow benchmark measure miniature-base miniature-student clean
 quickstart: $(INSTALLED) ## the miniature, from cold start to reasoning
 	$(BIN)/r1-trl quickstart
 
@@ -28,12 +28,13 @@ benchmark: $(INSTALLED) ## speed against TRL's, in the same run; on a quiet mach
 measure: $(INSTALLED) ## three seeds of the miniature and its ablations: the figures of its README
 	$(BIN)/python recipes/miniature_cpu/measure.py
 
-miniature-base: $(INSTALLED) ## pre-train the embedded base model from nothing and compare it with the shipped one
-	$(BIN)/python recipes/miniature_cpu/untrained_base.py --output_dir runs/miniature_base/untrained
-	$(BIN)/r1-trl sft --config recipes/miniature_cpu/base.yaml
+miniature-base miniature-student: miniature-%: $(INSTALLED) ## pre-train an embedded model from nothing, compare with the shipped one
+	$(BIN)/python recipes/miniature_cpu/untrained_base.py --output_dir runs/miniature_$*/untrained --shape $*
+	$(BIN)/r1-trl sft --config recipes/miniature_cpu/base.yaml \
+		--model_name_or_path runs/miniature_$*/untrained --output_dir runs/miniature_$*/trained
 	$(BIN)/r1-trl evaluate --config recipes/miniature_cpu/evaluate.yaml \
-		--model_name_or_path runs/miniature_base/trained --output_dir runs/miniature_base/evaluation
-	$(BIN)/python recipes/miniature_cpu/compare_base.py runs/miniature_base
+		--model_name_or_path runs/miniature_$*/trained --output_dir runs/miniature_$*/evaluation
+	$(BIN)/python recipes/miniature_cpu/compare_base.py runs/miniature_$* --model $*
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "r1-trl needs Python 3.11 or newer, as TRL 1.16 does: make PYTHON=/path/to/python"; exit 2; }

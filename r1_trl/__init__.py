@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         language_consistency_reward,
         think_only_format_reward,
     )
+    from r1_trl.stages.sft_config import R1SFTConfig
 
 _MODULES = {
     "Completion": "r1_trl.completion",
@@ -34,6 +35,7 @@ _MODULES = {
     "MissingExtraError": "r1_trl.errors",
     "R1GRPOConfig": "r1_trl.grpo.config",
     "R1GRPOTrainer": "r1_trl.grpo.trainer",
+    "R1SFTConfig": "r1_trl.stages.sft_config",
     "accuracy_reward": "r1_trl.rewards",
     "format_reward": "r1_trl.rewards",
     "language_consistency_reward": "r1_trl.rewards",
@@ -48,6 +50,7 @@ __all__ = [
     "MissingExtraError",
     "R1GRPOConfig",
     "R1GRPOTrainer",
+    "R1SFTConfig",
     "accuracy_reward",
     "format_reward",
     "language_consistency_reward",

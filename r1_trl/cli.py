@@ -21,11 +21,15 @@ class Command(NamedTuple):
 STAGES = {
     "sft": Command("r1_trl.stages.sft", "supervised fine-tuning: cold start, SFT, distillation"),
     "grpo": Command("r1_trl.stages.grpo", "reinforcement learning with R1's rewards"),
+    "rejection-sample": Command("r1_trl.stages.rejection_sampling", "many answers a question, the good ones as rows"),
+    "reward-model": Command("r1_trl.stages.reward_model", "the helpful and the safety reward model"),
     "evaluate": Command("r1_trl.stages.evaluate", "pass@1, cons@k, length, format and language on held-out questions"),
 }
 TOOLS = {
     "verify": Command("r1_trl.stages.verify", "run each row's gold through its own verifier, before a run"),
+    "data": Command("r1_trl.stages.data_tools", "tools for rows: decontaminate, judge-pairs"),
     "doctor": Command("r1_trl.doctor.command", "what will go wrong with a recipe on a device, before anything loads"),
+    "pipeline": Command("r1_trl.pipeline.command", "stages in a row, resumable: the whole recipe by one command"),
     "quickstart": Command("r1_trl.quickstart", "the miniature: cold start, GRPO and both evaluations, on two cores"),
     "merge": Command("r1_trl.stages.merge", "write the whole 16-bit model of an adapter and its base"),
     "recipes": Command("r1_trl.recipe_catalog", "list the recipes, or copy one to edit"),
@@ -36,7 +40,7 @@ def usage() -> str:
     """The text of `r1-trl --help`."""
 
     def rows(commands: dict[str, Command]) -> str:
-        return "\n".join(f"  {name:<12}{command.summary}" for name, command in commands.items())
+        return "\n".join(f"  {name:<18}{command.summary}" for name, command in commands.items())
 
     return f"""r1-trl {__version__}: the DeepSeek-R1 recipe on small hardware, on top of Hugging Face TRL
 

@@ -3,8 +3,9 @@
 import importlib
 
 from r1_trl.cli import STAGES, TOOLS
+from r1_trl.stages.data_tools import TOOLS as DATA_TOOLS
 
-PARSERS = {
-    name: importlib.import_module(command.module).make_parser
-    for name, command in {**STAGES, **{tool: TOOLS[tool] for tool in ("verify", "doctor")}}.items()
-}
+_MODULES = {name: command.module for name, command in STAGES.items()}
+_MODULES |= {name: TOOLS[name].module for name in ("verify", "doctor", "pipeline")}
+_MODULES |= {f"data {name}": module for name, (module, _) in DATA_TOOLS.items()}
+PARSERS = {name: importlib.import_module(module).make_parser for name, module in _MODULES.items()}

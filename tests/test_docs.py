@@ -22,7 +22,7 @@ def blocks(language, first_line):
             yield pytest.param(match[1], id=f"{page.name}-{number}")
 
 
-CONFIGS = list(blocks("ya?ml", r"# r1-trl (?:sft|grpo|evaluate)\b"))
+CONFIGS = list(blocks("ya?ml", rf"# r1-trl (?:{'|'.join(PARSERS)})\b"))
 DOCTESTS = list(blocks("python", ">>> "))
 
 
@@ -45,10 +45,12 @@ def test_there_are_examples():
 @pytest.mark.parametrize("config", CONFIGS)
 def test_config_parses(config, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_PROJECT", "")  # `env:` in a config sets it; this takes it back
+    monkeypatch.setenv("JUDGE_API_KEY", "a key")
     path = tmp_path / "config.yaml"
     path.write_text(config, encoding="utf-8")
-    stage = config.split()[2]
-    assert len(PARSERS[stage]().parse(["--config", str(path)])) > 1
+    header = config.splitlines()[0].removeprefix("# r1-trl ")
+    stage = next(name for name in PARSERS if f"{header} ".startswith(f"{name} "))
+    assert PARSERS[stage]().parse(["--config", str(path)])
 
 
 @pytest.mark.parametrize("example", DOCTESTS)

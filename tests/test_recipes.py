@@ -6,7 +6,7 @@ import sys
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 
-from r1_trl.cli import STAGES, main
+from r1_trl.cli import main
 from r1_trl.recipe_catalog import recipes_folder
 from r1_trl.stages.arguments import read_yaml
 from tests.stage_parsers import PARSERS
@@ -18,7 +18,7 @@ CONFIGS = sorted(set(recipes_folder().rglob("*.yaml")) - set(ACCELERATE))
 def command(path):
     """The stage in the launch command of the file's header."""
     header = [line for line in path.read_text().splitlines() if line.startswith("#") and "r1-trl " in line]
-    return next(word for word in header[0].split("r1-trl ")[1].split() if word in STAGES)
+    return next(word for word in header[0].split("r1-trl ")[1].split() if word in PARSERS)
 
 
 def test_there_are_recipes():

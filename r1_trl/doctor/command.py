@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from datasets import Dataset, IterableDataset
-from trl import DatasetMixtureConfig
 
 from r1_trl.doctor.device import Device, device_at_hand, named_device
 from r1_trl.doctor.diagnosis import Diagnosis, examine
@@ -23,6 +22,7 @@ from r1_trl.stages.arguments import StageParser
 from r1_trl.stages.grpo import R1GRPOScriptArguments
 from r1_trl.stages.models import R1ModelConfig, check_model, check_training, given_settings, settle_model_args
 from r1_trl.stages.rewards import load_reward_funcs
+from r1_trl.tasks.config import R1DatasetMixtureConfig
 from r1_trl.tasks.sources import load_split
 
 _WIDTH = 100
@@ -60,7 +60,7 @@ class RecipeConfig(R1GRPOConfig):
 def make_parser() -> StageParser:
     """The parser of `r1-trl doctor`."""
     summary = "what will go wrong with a recipe for `r1-trl grpo` on a device, before anything loads"
-    settings = [DoctorConfig, RecipeConfig, R1GRPOScriptArguments, R1ModelConfig, DatasetMixtureConfig]
+    settings = [DoctorConfig, RecipeConfig, R1GRPOScriptArguments, R1ModelConfig, R1DatasetMixtureConfig]
     return StageParser("doctor", summary, settings)
 
 

@@ -31,10 +31,10 @@ def add_reference_adapter(model: PeftModel) -> None:
         if isinstance(config, LoraConfig):
             config.init_lora_weights = True  # others, such as PiSSA, rewrite the base; the weights are copied anyway
         model.add_adapter(REFERENCE, config)
-        for policy, reference in _pairs(model):
+        for policy, reference in adapter_pairs(model):
             reference.data = policy.data.clone()  # also of its dtype, which TRL changes for quantised models
         model.set_adapter(POLICY)
-    for _, reference in _pairs(model):
+    for _, reference in adapter_pairs(model):
         reference.requires_grad_(False)
 
 
@@ -46,11 +46,12 @@ def update_reference_adapter(model: PeftModel, alpha: float) -> None:
         model ([`~peft.PeftModel`]): A policy with both adapters.
         alpha (`float`): 1 replaces the reference by the policy (DeepSeek-R1 [N]: every 400 steps).
     """
-    for policy, reference in _pairs(model):
+    for policy, reference in adapter_pairs(model):
         reference.mul_(1.0 - alpha).add_(policy, alpha=alpha)
 
 
-def _pairs(model: PeftModel) -> Iterator[tuple[torch.nn.Parameter, torch.nn.Parameter]]:
+def adapter_pairs(model: PeftModel) -> Iterator[tuple[torch.nn.Parameter, torch.nn.Parameter]]:
+    """Each weight of the policy's adapter with its counterpart in the reference."""
     weights = dict(model.named_parameters())
     for name, policy in weights.items():
         parts = name.split(".")

@@ -6,7 +6,8 @@ The only changes with respect to [`~trl.GRPOTrainer`]:
 3. Reward functions are told by the keyword `think_opened` whether the chat template has already opened `<think>`.
 4. Compute is saved (`r1_trl.grpo.efficiency`), and a run resumes exactly (`r1_trl.grpo.resume`).
 5. Lengths, temperature and rewards may follow a schedule (`r1_trl.grpo.schedules`).
-6. Adapters train in float32 (`adapter_dtype`); a loaded one starts, and is its own reference, exactly as it was saved.
+6. A row's column `reward_funcs` names the rewards that apply to it (`r1_trl.grpo.routing`).
+7. Adapters train in float32 (`adapter_dtype`); a loaded one starts, and is its own reference, exactly as it was saved.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from r1_trl.grpo.reference import (
     update_reference_adapter,
 )
 from r1_trl.grpo.resume import ResumableRollouts
+from r1_trl.grpo.routing import ROUTE, Router, check_routes
 from r1_trl.grpo.schedules import ScheduleCallback, check_rewards, is_active
 from r1_trl.grpo.trl_version import check_trl_version
 
@@ -83,6 +85,7 @@ class R1GRPOTrainer(EfficientSteps, ResumableRollouts):
         if isinstance(policy, PeftModel) and REFERENCE in policy.peft_config:
             update_reference_adapter(policy, alpha=1.0)  # TRL's own copy leaves embedding layers out
         check_rewards(args, self.reward_func_names)
+        self._router = Router()
         self.add_callback(ScheduleCallback(self))
         if replaces_reference:
             self.add_callback(self._reference_callback(args.disable_dropout))
@@ -114,9 +117,10 @@ class R1GRPOTrainer(EfficientSteps, ResumableRollouts):
             {"think_opened": opened_by_template or think_opened_by(prompt), **row}
             for row, prompt in zip(inputs, prompts, strict=True)
         ]
+        check_routes((row.get(ROUTE) for row in inputs), self.reward_func_names, "train_dataset")
         functions: Any = self.reward_funcs
         active: Any = [
-            function if self._is_active(name) else _not_now
+            self._router.route(function, name, inputs) if self._is_active(name) else _not_now
             for name, function in zip(self.reward_func_names, functions, strict=True)
         ]
         self.reward_funcs = active

@@ -1,7 +1,7 @@
-"""The embedded default: a base model of a million weights and the task it can learn to reason about.
+"""The embedded default: a base model of a million weights, a student of half the size, and what they can learn.
 
-Both go by names that stand where a Hub id stands: `miniature:base` is a model, and `miniature:questions`,
-`miniature:cold_start` and `miniature:pretraining` are datasets.
+All go by names that stand where a Hub id stands: `miniature:base` and `miniature:student` are models, and
+`miniature:questions` and the others of `r1_trl.tasks.embedded` are datasets.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 
 PREFIX = "miniature:"
+MODELS = ("base", "student")
 
 
 def resolve_model_path(name_or_path: str) -> str:
-    """The folder behind `miniature:base`; any other name is returned as it is.
+    """The folder behind `miniature:base` and `miniature:student`; any other name is returned as it is.
 
     >>> resolve_model_path("Qwen/Qwen2.5-7B")
     'Qwen/Qwen2.5-7B'
-    >>> Path(resolve_model_path("miniature:base")).name
-    'base'
+    >>> Path(resolve_model_path("miniature:student")).name
+    'student'
     """
-    if name_or_path == f"{PREFIX}base":
-        return str(Path(__file__).parent / "base")
+    model = name_or_path.removeprefix(PREFIX)
+    if name_or_path.startswith(PREFIX) and model in MODELS:
+        return str(Path(__file__).parent / model)
     return name_or_path

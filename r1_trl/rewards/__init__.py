@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from r1_trl.rewards.accuracy import AccuracyReward, accuracy_reward
     from r1_trl.rewards.format import format_reward, think_only_format_reward
     from r1_trl.rewards.language_consistency import LanguageConsistencyReward, language_consistency_reward
+    from r1_trl.rewards.preference import HelpfulReward, PreferenceReward, SafetyReward
     from r1_trl.rewards.registry import get_reward
 
 _MODULES = {
     "AccuracyReward": "r1_trl.rewards.accuracy",
+    "HelpfulReward": "r1_trl.rewards.preference",
     "LanguageConsistencyReward": "r1_trl.rewards.language_consistency",
+    "PreferenceReward": "r1_trl.rewards.preference",
+    "SafetyReward": "r1_trl.rewards.preference",
     "accuracy_reward": "r1_trl.rewards.accuracy",
     "format_reward": "r1_trl.rewards.format",
     "get_reward": "r1_trl.rewards.registry",
@@ -32,7 +36,10 @@ _MODULES = {
 
 __all__ = [
     "AccuracyReward",
+    "HelpfulReward",
     "LanguageConsistencyReward",
+    "PreferenceReward",
+    "SafetyReward",
     "accuracy_reward",
     "format_reward",
     "get_reward",

@@ -17,10 +17,12 @@ _MODULES = {
     "language_consistency_reward": "r1_trl.rewards.language_consistency",
     "think_only_format_reward": "r1_trl.rewards.format",
 }
-# The picklable class behind a reward that takes arguments.
+# The picklable class behind a reward that takes arguments; those that cannot do without stand here alone.
 _CLASSES = {
     "accuracy_reward": "r1_trl.rewards.accuracy.AccuracyReward",
+    "helpful_reward": "r1_trl.rewards.preference.HelpfulReward",
     "language_consistency_reward": "r1_trl.rewards.language_consistency.LanguageConsistencyReward",
+    "safety_reward": "r1_trl.rewards.preference.SafetyReward",
 }
 
 
@@ -42,17 +44,18 @@ def get_reward(name: str, **kwargs: Any) -> Reward:
     >>> get_reward("acuracy_reward")
     Traceback (most recent call last):
     r1_trl.errors.InputError: no reward 'acuracy_reward'; known: accuracy_reward, format_reward, \
-language_consistency_reward, think_only_format_reward; did you mean 'accuracy_reward'? A reward of your own goes by \
-its dotted path, such as my_pkg.rewards.my_reward
+helpful_reward, language_consistency_reward, safety_reward, think_only_format_reward; did you mean 'accuracy_reward'? \
+A reward of your own goes by its dotted path, such as my_pkg.rewards.my_reward
     """
-    if name not in _MODULES and "." not in name:
-        hint = did_you_mean(name, _MODULES)
+    known = _MODULES | _CLASSES
+    if name not in known and "." not in name:
+        hint = did_you_mean(name, known)
         raise InputError(
-            f"no reward {name!r}; known: {', '.join(sorted(_MODULES))}{hint} A reward of your own goes by its dotted "
+            f"no reward {name!r}; known: {', '.join(sorted(known))}{hint} A reward of your own goes by its dotted "
             "path, such as my_pkg.rewards.my_reward"
         )
     path = f"{_MODULES[name]}.{name}" if name in _MODULES else name
-    if kwargs and name in _CLASSES:
+    if name in _CLASSES and (kwargs or name not in _MODULES):
         path = _CLASSES[name]
     reward = import_callable(path, "reward")
     if isinstance(reward, type):
@@ -70,6 +73,8 @@ def _instance(name: str, reward: type, kwargs: dict[str, Any]) -> Reward:
     try:
         inspect.signature(reward).bind(**kwargs)
     except TypeError as error:
-        raise InputError(f"reward {name!r} does not take {kwargs!r}: {error}") from error
+        raise InputError(
+            f"reward {name!r} does not take {kwargs!r}: {error}. `reward_kwargs` names its arguments"
+        ) from error
     instance: Reward = reward(**kwargs)
     return instance

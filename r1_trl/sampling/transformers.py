@@ -2,23 +2,84 @@
 
 from __future__ import annotations
 
-import time
+import base64
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from trl.data_utils import is_conversational
 
+from r1_trl.sampling.sampler import Request, Sample, answer_seed
 
-class Sample(NamedTuple):
-    """One answer to one question."""
 
-    completion: str  # text, without the end token
-    num_tokens: int  # with the end token
-    truncated: bool  # reached the maximum length before its end
+class TransformersSampler:
+    """Samples in batches of similar prompt length, the shortest first, so that little is padded.
+
+    An answer depends on its batch and on the random numbers that the batches before have used up, so the seeds of the
+    requests are not used. A run that is stopped goes on at its last whole batch, from its random state, and ends with
+    the answers of one that was left alone: an [`ExactSampler`].
+
+    Args:
+        model ([`~transformers.PreTrainedModel`] or [`~peft.PeftModel`]): On its device.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]): With a chat template where prompts are messages.
+        max_completion_length (`int`): Tokens.
+        temperature (`float`, *optional*, defaults to `0.6`): DeepSeek-R1's evaluation [v2 D.1]. 0 decodes greedily.
+        top_p (`float`, *optional*, defaults to `0.95`): Likewise.
+        batch_size (`int`, *optional*, defaults to `64`): Completions at once.
+        seed (`int`, *optional*, defaults to `42`): The same seed and batch size give the same answers.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        max_completion_length: int,
+        temperature: float = 0.6,
+        top_p: float = 0.95,
+        batch_size: int = 64,
+        seed: int = 42,
+    ) -> None:
+        tokenizer.padding_side = "left"
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        self.model = model
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.seed = seed
+        self.state: str | None = None
+        self._start: str | None = None
+        self._config = _generation_config(model, tokenizer, max_completion_length, temperature, top_p)
+
+    def restore(self, state: str) -> None:
+        """See [`ExactSampler.restore`]."""
+        self._start = state
+
+    def sample(self, requests: Sequence[Request]) -> Iterator[tuple[int, Sample]]:
+        """See [`Sampler.sample`]."""
+        if self._start is None:
+            set_seed(self.seed)
+        else:
+            _set_random_state(self._start)
+        prompt_ids: list[list[int]] = []
+        for index, request in enumerate(
+            requests
+        ):  # the answers to a question stand side by side, and share its tokens
+            repeated = index > 0 and request.prompt == requests[index - 1].prompt
+            prompt_ids.append(prompt_ids[-1] if repeated else encode_prompt(request.prompt, self.tokenizer))
+        order = sorted(range(len(requests)), key=lambda index: len(prompt_ids[index]))
+        with _only(self.model, self._config):
+            for start in range(0, len(order), self.batch_size):
+                chosen = order[start : start + self.batch_size]
+                self.state = None
+                answers = _generate(self.model, self.tokenizer, [prompt_ids[i] for i in chosen], self._config)
+                for index, answer in zip(chosen, answers, strict=True):
+                    if index == chosen[-1]:
+                        self.state = _random_state()
+                    yield index, answer
 
 
 def sample_completions(
@@ -32,42 +93,42 @@ def sample_completions(
     batch_size: int = 64,
     seed: int = 42,
 ) -> list[list[Sample]]:
-    """Samples several answers to each prompt, shortest prompts first so that little is padded.
+    """Samples several answers to each prompt, in memory alone.
 
     Args:
-        model ([`~transformers.PreTrainedModel`]): On its device.
-        tokenizer ([`~transformers.PreTrainedTokenizerBase`]): With a chat template where prompts are messages.
+        model, tokenizer, max_completion_length, temperature, top_p, batch_size, seed: See [`TransformersSampler`].
         prompts (`Sequence`): Strings, or conversations as lists of messages; Q of them.
         num_generations (`int`): k, answers to each prompt.
-        max_completion_length (`int`): Tokens.
-        temperature (`float`, *optional*, defaults to `0.6`): DeepSeek-R1's evaluation [v2 D.1]. 0 decodes greedily.
-        top_p (`float`, *optional*, defaults to `0.95`): Likewise.
-        batch_size (`int`, *optional*, defaults to `64`): Completions at once.
-        seed (`int`, *optional*, defaults to `42`): The same seed and batch size give the same answers.
 
     Returns:
         `list[list[Sample]]`: Q lists of k samples, in the order of the prompts.
     """
-    set_seed(seed)
-    tokenizer.padding_side = "left"
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    config = _generation_config(model, tokenizer, max_completion_length, temperature, top_p)
-    prompt_ids = [_prompt_ids(prompt, tokenizer) for prompt in prompts]
-    order = sorted(range(len(prompts)), key=lambda index: len(prompt_ids[index]))
-    pending = [index for index in order for _ in range(num_generations)]  # Q*k, a question's answers side by side
-    samples: list[list[Sample]] = [[] for _ in prompts]
-    tokens, started = 0, time.monotonic()
-    with tqdm(total=len(pending), unit="answer", desc="sampling") as bar, _only(model, config):
-        for start in range(0, len(pending), batch_size):
-            chosen = pending[start : start + batch_size]
-            batch = _generate(model, tokenizer, [prompt_ids[index] for index in chosen], config)
-            for index, sample in zip(chosen, batch, strict=True):
-                samples[index].append(sample)
-            tokens += sum(sample.num_tokens for sample in batch)
-            bar.update(len(chosen))
-            bar.set_postfix_str(f"{tokens / (time.monotonic() - started):,.0f} tokens/s")
-    return samples
+    sampler = TransformersSampler(model, tokenizer, max_completion_length, temperature, top_p, batch_size, seed)
+    requests = [
+        Request(prompt, answer_seed(seed, question, number))
+        for question, prompt in enumerate(prompts)
+        for number in range(num_generations)
+    ]
+    found = dict(tqdm(sampler.sample(requests), total=len(requests), unit="answer", desc="sampling"))
+    return [
+        [found[question * num_generations + number] for number in range(num_generations)]
+        for question in range(len(prompts))
+    ]
+
+
+def _random_state() -> str:
+    """The random numbers to come, as text. A state of the CPU has 5 kB, one of a GPU 16 bytes."""
+    states = [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+    return json.dumps([base64.b64encode(state.numpy().tobytes()).decode() for state in states])
+
+
+def _set_random_state(text: str) -> None:
+    cpu, *gpus = (
+        torch.frombuffer(bytearray(base64.b64decode(state)), dtype=torch.uint8) for state in json.loads(text)
+    )
+    torch.set_rng_state(cpu)
+    for device, state in enumerate(gpus):
+        torch.cuda.set_rng_state(state, device)
 
 
 def prompt_to_text(prompt: Any, tokenizer: PreTrainedTokenizerBase) -> str:
@@ -82,8 +143,15 @@ def prompt_to_text(prompt: Any, tokenizer: PreTrainedTokenizerBase) -> str:
     return str(prompt)
 
 
-def _prompt_ids(prompt: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    # As TRL does in training: a chat template writes its special tokens itself, a plain text gets the tokenizer's.
+def encode_prompt(prompt: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The tokens that the model reads.
+
+    As TRL has it in training: a chat template writes its special tokens itself, a plain text gets the tokenizer's.
+
+    Args:
+        prompt (`str` or `list[dict]`): A string, or messages.
+        tokenizer ([`~transformers.PreTrainedTokenizerBase`]): With a chat template where prompts are messages.
+    """
     add_special_tokens = not is_conversational({"prompt": prompt})
     ids = tokenizer(prompt_to_text(prompt, tokenizer), add_special_tokens=add_special_tokens)["input_ids"]
     return list(ids)

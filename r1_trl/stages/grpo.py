@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets import Dataset, IterableDataset
-from trl import DatasetMixtureConfig
 from trl.scripts.grpo import GRPOScriptArguments
 from trl.trainer.utils import get_callable_name
 
@@ -16,6 +15,7 @@ from r1_trl.checkpoints import find_checkpoint
 from r1_trl.doctor import report_at_start
 from r1_trl.errors import InputError
 from r1_trl.grpo.config import R1GRPOConfig
+from r1_trl.grpo.routing import check_routes
 from r1_trl.grpo.schedules import check_rewards
 from r1_trl.grpo.trainer import R1GRPOTrainer
 from r1_trl.stages.arguments import StageParser, arguments_as_dict
@@ -30,6 +30,7 @@ from r1_trl.stages.models import (
 )
 from r1_trl.stages.rewards import check_reward_columns, load_reward_funcs
 from r1_trl.stages.training import train
+from r1_trl.tasks.config import R1DatasetMixtureConfig
 
 SHOWN = (
     "reward",
@@ -77,7 +78,7 @@ class R1GRPOScriptArguments(GRPOScriptArguments):
 def make_parser() -> StageParser:
     """The parser of `r1-trl grpo`."""
     summary = "GRPO with R1's rewards and the paper's settings, by TRL's GRPOTrainer"
-    return StageParser("grpo", summary, [R1GRPOConfig, R1GRPOScriptArguments, R1ModelConfig, DatasetMixtureConfig])
+    return StageParser("grpo", summary, [R1GRPOConfig, R1GRPOScriptArguments, R1ModelConfig, R1DatasetMixtureConfig])
 
 
 def main(argv: list[str]) -> None:
@@ -92,7 +93,9 @@ def main(argv: list[str]) -> None:
     started = time.monotonic()
     training_args, script_args, model_args, mixture_args = make_parser().parse(argv)
     reward_funcs = load_reward_funcs(script_args.reward_funcs, script_args.reward_kwargs, training_args.reward_weights)
-    check_rewards(training_args, [get_callable_name(function) for function in reward_funcs])
+    names = [get_callable_name(function) for function in reward_funcs]
+    check_rewards(training_args, names)
+    check_routes([entry.reward_funcs for entry in mixture_args.datasets], names, MIXTURE)
     training_args.resume_from_checkpoint = find_checkpoint(
         training_args.output_dir, training_args.resume_from_checkpoint
     )

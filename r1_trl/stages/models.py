@@ -28,6 +28,7 @@ from r1_trl.stages.adapters import (
 )
 from r1_trl.stages.arguments import read_yaml
 from r1_trl.stages.config_flag import split_config_flag
+from r1_trl.stages.start import merged_start, start_from_base
 
 
 @dataclass
@@ -40,6 +41,15 @@ class R1ModelConfig(ModelConfig):
             Of the model's weights as they are loaded, and of the computation on a 4-bit base. By default float32 where
             they are trained, since small updates round away in 16 bits; under an adapter, where they are frozen, what
             the hardware computes in ([`~r1_trl.grpo.adapters.compute_dtype`]).
+        merge_adapter (`bool`, *optional*, defaults to `False`):
+            `model_name_or_path` is an adapter, which is merged into its base first, in `output_dir/merged`. The run
+            starts from that model: in full, or with a new adapter (`use_peft`). Without it, the adapter trains on.
+        from_base (`bool`, *optional*, defaults to `False`):
+            Start from the base again: what the adapter, or the stages that led to `model_name_or_path`, started from
+            ([`~r1_trl.stages.start.find_base`]).
+
+    Raises:
+        InputError: Both are set.
     """
 
     dtype: str | None = field(
@@ -50,6 +60,20 @@ class R1ModelConfig(ModelConfig):
             "choices": ["auto", "bfloat16", "float16", "float32"],
         },
     )
+    merge_adapter: bool = field(
+        default=False, metadata={"help": "Merge the adapter that the run starts from into its base first."}
+    )
+    from_base: bool = field(
+        default=False, metadata={"help": "Start from what the adapter or the stage was trained from."}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.merge_adapter and self.from_base:
+            raise InputError(
+                "`merge_adapter` and `from_base` exclude each other: the one starts from what the adapter has learnt, "
+                "the other without it"
+            )
 
 
 def check_model(model_args: ModelConfig, allow_adapter: bool = False) -> str:
@@ -70,6 +94,8 @@ def check_model(model_args: ModelConfig, allow_adapter: bool = False) -> str:
     r1_trl.errors.InputError: `model_name_or_path: ./nowhere`: no such folder. Name a folder with a config.json, a \
 model of the Hub, or `miniature:base`
     """
+    if getattr(model_args, "from_base", False) and model_args.model_name_or_path:
+        start_from_base(model_args)
     name = model_args.model_name_or_path
     remedy = "Name a folder with a config.json, a model of the Hub, or `miniature:base`"
     if not name:
@@ -84,6 +110,11 @@ model of the Hub, or `miniature:base`
         raise InputError(f"`model_name_or_path: {name}` is an adapter and no whole model: {merge}")
     if adapter is not None:
         return adapter.path
+    if getattr(model_args, "merge_adapter", False):
+        raise InputError(
+            f"`merge_adapter` with `model_name_or_path: {name}`, which is a whole model: there is nothing to merge. "
+            "Leave it out"
+        )
     if not folder.is_dir():
         _read_config(path, name, remedy, model_args)
         return path
@@ -133,7 +164,9 @@ def settle_model_args(
         InputError: A given setting conflicts with the adapter's own, or the adapter cannot be trained on.
     """
     adapter = find_adapter(path, model_args.model_revision)
-    if adapter is not None:
+    if adapter is not None and getattr(model_args, "merge_adapter", False):
+        require_layers(adapter, "merging")
+    elif adapter is not None:
         require_layers(adapter, "training")
         check_lora_settings(adapter, model_args, given)
         model_args.use_peft = True
@@ -204,7 +237,7 @@ def model_init_kwargs(model_args: ModelConfig, training_args: Any) -> dict[str, 
 
 
 def policy_arguments(path: str, model_args: ModelConfig, training_args: Any) -> dict[str, Any]:
-    """What a trainer of TRL has to know of the policy, as keyword arguments. Loads an adapter with its base.
+    """What a trainer of TRL has to know of the policy, as keyword arguments. Loads or merges an adapter.
 
     Args:
         path (`str`): As [`check_model`] returns it.
@@ -216,6 +249,8 @@ def policy_arguments(path: str, model_args: ModelConfig, training_args: Any) -> 
             adapter.
     """
     adapter = find_adapter(path, model_args.model_revision)
+    if adapter is not None and getattr(model_args, "merge_adapter", False):
+        path, adapter = merged_start(adapter, model_args, training_args), None
     if adapter is None:
         training_args.model_init_kwargs = model_init_kwargs(model_args, training_args)
         quantization_config = get_quantization_config(model_args)

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from datasets import Dataset, IterableDataset
+from trl.trainer.utils import get_callable_name
 
 from r1_trl.errors import InputError
+from r1_trl.grpo.routing import ROUTE, check_routes
 from r1_trl.rewards import get_reward
 from r1_trl.stages.data import check_languages, check_verifiers
 from r1_trl.tasks.sources import check_text, require_columns
@@ -76,7 +78,8 @@ def check_reward_columns(
         name (`str`): Its name, for the message.
 
     Raises:
-        InputError: A column is missing or holds no text, a verifier is unknown, or a language needs an extra.
+        InputError: A column is missing or holds no text, a verifier is unknown, a language needs an extra, or
+            `reward_funcs` names no reward of the run.
     """
     require_columns(dataset, ("prompt",), name, "grpo")
     check_text(dataset, ("prompt", "solution"), name)
@@ -90,6 +93,8 @@ def check_reward_columns(
         ]
         require_columns(dataset, needed, name, getattr(function, "__name__", type(function).__name__))
     check_verifiers(dataset, name)
+    if isinstance(dataset, Dataset) and ROUTE in dataset.column_names:
+        check_routes(dataset[ROUTE], [get_callable_name(function) for function in functions], name)
     for function in functions:
         if getattr(function, "__name__", "") == "language_consistency_reward":
             check_languages(dataset, function)

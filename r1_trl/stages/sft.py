@@ -6,9 +6,10 @@ import time
 from typing import Any
 
 from datasets import Dataset, IterableDataset
-from trl import DatasetMixtureConfig, ScriptArguments, SFTConfig, SFTTrainer
+from trl import ScriptArguments, SFTTrainer
 
 from r1_trl.checkpoints import WholeCheckpoints, find_checkpoint
+from r1_trl.errors import InputError
 from r1_trl.grpo.adapters import keep_adapter, settle_adapter_dtype
 from r1_trl.stages.arguments import StageParser, arguments_as_dict
 from r1_trl.stages.data import MIXTURE, load_datasets
@@ -20,18 +21,26 @@ from r1_trl.stages.models import (
     policy_arguments,
     settle_model_args,
 )
+from r1_trl.stages.sft_config import R1SFTConfig, settle_learning_rate
 from r1_trl.stages.training import train
+from r1_trl.tasks.config import R1DatasetMixtureConfig
 from r1_trl.tasks.sources import require_columns
 
 
 class R1SFTTrainer(WholeCheckpoints, SFTTrainer):
-    """[`~trl.SFTTrainer`]; the only change is that checkpoints are whole or not taken."""
+    """[`~trl.SFTTrainer`]; the only changes are that checkpoints are whole or not taken, and that the learning rate of
+    [`R1SFTConfig`] may depend on the model."""
+
+    def __init__(self, model: Any, args: Any = None, *more: Any, **kwargs: Any) -> None:
+        if isinstance(args, R1SFTConfig):
+            settle_learning_rate(args, model)
+        super().__init__(model, args, *more, **kwargs)
 
 
 def make_parser() -> StageParser:
     """The parser of `r1-trl sft`."""
     summary = "supervised fine-tuning on prompts and completions, by TRL's SFTTrainer"
-    return StageParser("sft", summary, [ScriptArguments, SFTConfig, R1ModelConfig, DatasetMixtureConfig])
+    return StageParser("sft", summary, [R1SFTConfig, ScriptArguments, R1ModelConfig, R1DatasetMixtureConfig])
 
 
 def main(argv: list[str]) -> None:
@@ -44,7 +53,7 @@ def main(argv: list[str]) -> None:
         InputError: Before any model loads.
     """
     started = time.monotonic()
-    script_args, training_args, model_args, mixture_args = make_parser().parse(argv)
+    training_args, script_args, model_args, mixture_args = make_parser().parse(argv)
     training_args.resume_from_checkpoint = find_checkpoint(
         training_args.output_dir, training_args.resume_from_checkpoint
     )
@@ -71,17 +80,27 @@ def main(argv: list[str]) -> None:
     )
 
 
-def check_columns(dataset: Dataset | IterableDataset, training_args: SFTConfig, name: str) -> None:
+def check_columns(dataset: Dataset | IterableDataset, training_args: R1SFTConfig, name: str) -> None:
     """Refuses a dataset that is in none of the forms that [`~trl.SFTTrainer`] takes.
 
     Args:
         dataset ([`~datasets.Dataset`]): The training set.
-        training_args ([`~trl.SFTConfig`]): Its `dataset_text_field` names the column of plain text.
+        training_args ([`R1SFTConfig`]): Its `dataset_text_field` names the column of plain text; where the loss is
+            to be.
         name (`str`): The dataset's name, for the message.
 
     Raises:
-        InputError: The columns of every form are incomplete.
+        InputError: The columns of every form are incomplete, or the loss is to be on completions, which the rows lack.
     """
     columns = set(dataset.column_names or ["messages"])
     if not columns & {"messages", "input_ids", training_args.dataset_text_field}:
         require_columns(dataset, ("prompt", "completion"), name, "sft (unless there are `messages` or `text`)")
+    wanted, reason = training_args.completion_only_loss, "`completion_only_loss: true`"
+    if wanted is None and training_args.preset:
+        wanted, reason = not training_args.assistant_only_loss, f"`preset: {training_args.preset}`"
+    if wanted and not {"prompt", "completion"} <= columns:
+        other = ", or set `assistant_only_loss: true`" if "messages" in columns else ""
+        raise InputError(
+            f"dataset `{name}` has no columns `prompt` and `completion`, and {reason} puts the loss on completions "
+            f"alone: name them so{other}, or set `completion_only_loss: false`"
+        )

@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from r1_trl.errors import InputError
 from r1_trl.stages.arguments import StageParser
-from r1_trl.stages.data import check_verifiers
-from r1_trl.tasks.sources import check_text, load_split, require_columns
+from r1_trl.stages.data import DataConfig, check_verifiers, load_rows
+from r1_trl.tasks.config import R1DatasetMixtureConfig
+from r1_trl.tasks.sources import check_text, require_columns
 from r1_trl.verifiers.grading import Grade, Grader, Row
 
 _BATCH = 256  # rows between two steps of the progress bar
@@ -23,20 +24,11 @@ OUTCOMES = ("right", "wrong", "None")
 
 
 @dataclass
-class VerifyConfig:
+class VerifyConfig(DataConfig):
     """
-    Settings of `r1-trl verify`.
+    Settings of `r1-trl verify`, with those of [`DataConfig`].
 
     Parameters:
-        dataset_name (`str`):
-            A file, a folder, a dataset of the Hub, or an embedded one; with the column `solution`, and optional
-            `verifier`, `verifier_args` and `source`. `--dataset` is the same flag.
-        dataset_config (`str`, *optional*):
-            Configuration of a folder or a Hub dataset.
-        dataset_split (`str`, *optional*, defaults to `"train"`):
-            Its split.
-        dataset_streaming (`bool`, *optional*, defaults to `False`):
-            Read rows as they are needed.
         limit (`int`, *optional*):
             Only so many rows, from the first on.
         workers (`int`, *optional*):
@@ -45,13 +37,6 @@ class VerifyConfig:
             Seconds for each gold; code has its own.
     """
 
-    dataset_name: str | None = field(
-        default=None,
-        metadata={"help": "File, folder, dataset of the Hub, or an embedded one.", "aliases": ["--dataset"]},
-    )
-    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a folder or a Hub dataset."})
-    dataset_split: str = field(default="train", metadata={"help": "Its split."})
-    dataset_streaming: bool = field(default=False, metadata={"help": "Read rows as they are needed."})
     limit: int | None = field(default=None, metadata={"help": "Only so many rows, from the first on."})
     workers: int | None = field(default=None, metadata={"help": "Worker processes; the CPU cores by default."})
     deadline: float = field(default=5.0, metadata={"help": "Seconds for each gold; code has its own."})
@@ -100,7 +85,8 @@ class Verification:
 
 def make_parser() -> StageParser:
     """The parser of `r1-trl verify`."""
-    return StageParser("verify", "runs each row's gold through its own verifier", [VerifyConfig])
+    summary = "runs each row's gold through its own verifier"
+    return StageParser("verify", summary, [VerifyConfig, R1DatasetMixtureConfig])
 
 
 def main(argv: list[str]) -> None:
@@ -112,16 +98,14 @@ def main(argv: list[str]) -> None:
     Raises:
         InputError: The dataset cannot be read, or a verifier cannot work here.
     """
-    (config,) = make_parser().parse(argv)
-    if not config.dataset_name:
-        raise InputError("`dataset_name` is missing: name the rows to verify")
-    dataset = load_split(config.dataset_name, config.dataset_split, config.dataset_config, config.dataset_streaming)
-    require_columns(dataset, ["solution"], config.dataset_name, "verify")
-    check_text(dataset, ["solution"], config.dataset_name)
-    check_verifiers(dataset, config.dataset_name)
+    config, mixture = make_parser().parse(argv)
+    name, dataset = load_rows(config, mixture)
+    require_columns(dataset, ["solution"], name, "verify")
+    check_text(dataset, ["solution"], name)
+    check_verifiers(dataset, name)
     verification = verify_golds(dataset, config)
     if not verification.counts:
-        raise InputError(f"dataset `{config.dataset_name}` has no row in `{config.dataset_split}`")
+        raise InputError(f"dataset `{name}` has no row in `{config.dataset_split}`")
     print(format_verification(verification))
     if not verification.passed:
         raise SystemExit(1)

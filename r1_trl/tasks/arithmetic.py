@@ -65,9 +65,18 @@ class Sum:
     @property
     def split(self) -> Split:
         """`"test"` for one expression in ten and `"validation"` for another one, decided by its hash alone."""
-        remainder = hashlib.sha256(self.expression.encode()).digest()[0] % 10
-        held_out: dict[int, Split] = {0: "test", 1: "validation"}
-        return held_out.get(remainder, "train")
+        return split_of(self.expression)
+
+
+def split_of(text: str) -> Split:
+    """The split of a text, by its hash alone: one in ten for testing, one in ten for validation.
+
+    >>> split_of("5 + 3 - 7")
+    'train'
+    """
+    remainder = hashlib.sha256(text.encode()).digest()[0] % 10
+    held_out: dict[int, Split] = {0: "test", 1: "validation"}
+    return held_out.get(remainder, "train")
 
 
 def question_text(question: Sum, language: Language) -> str:
@@ -185,7 +194,7 @@ def cold_start_rows(size: int, seed: int = 0, direct_share: float = 0.85) -> lis
         rows.append(
             {
                 "prompt": [{"role": "user", "content": question_text(drawn, asked)}],
-                "completion": [{"role": "assistant", "content": _tagged(reasoning, answer)}],
+                "completion": [{"role": "assistant", "content": tagged(reasoning, answer)}],
             }
         )
     return rows
@@ -216,7 +225,7 @@ def pretraining_rows(
         if rng.random() < chat_share:
             direct = rng.random() < direct_share
             reasoning = str(drawn.total) if direct else reasoning_text(drawn, _style(asked, rng), rng)
-            chat = f"<|user|> {question_text(drawn, asked)} <|end|> <|assistant|> {_tagged(reasoning, drawn.total)}"
+            chat = f"<|user|> {question_text(drawn, asked)} <|end|> <|assistant|> {tagged(reasoning, drawn.total)}"
             rows.append({"text": chat})
         else:
             style = _style(asked, rng)
@@ -231,7 +240,12 @@ def _style(asked: Language, rng: random.Random) -> Style:
     return asked if rng.random() < SAME_LANGUAGE_SHARE else rng.choice(WORKED)
 
 
-def _tagged(reasoning: str, answer: int) -> str:
+def tagged(reasoning: str, answer: object) -> str:
+    """A completion in R1's format, in the miniature's words.
+
+    >>> tagged("2", 2)
+    '<think> 2 </think> <answer> 2 </answer>'
+    """
     return f"<think> {reasoning} </think> <answer> {answer} </answer>"
 
 

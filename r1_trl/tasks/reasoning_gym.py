@@ -60,10 +60,20 @@ def reasoning_gym_rows(task: str, size: int, seed: int = 0, **params: Any) -> li
     ('State the final answer to the following arithmetic problem: 1663 - 5242 =', '-3579')
     """
     dataset = make_dataset(task, {**params, "seed": seed, "size": size})
-    return [_row(task, params, dataset, dataset[index]) for index in range(size)]
+    return [row_of(task, params, dataset, dataset[index]) for index in range(size)]
 
 
-def _row(task: str, params: dict[str, Any], dataset: Any, entry: dict[str, Any]) -> dict[str, Any]:
+def row_of(task: str, params: dict[str, Any], dataset: Any, entry: dict[str, Any]) -> dict[str, Any]:
+    """The row of one entry of reasoning-gym, as [`reasoning_gym_rows`] describes it.
+
+    Args:
+        task (`str`), params (`dict`): What `dataset` was made of.
+        dataset (`ProceduralDataset`): Of [`make_dataset`].
+        entry (`dict`): One of its items.
+
+    Raises:
+        [`~r1_trl.errors.InputError`]: A row cannot carry the parameters.
+    """
     answer, args = entry["answer"], {"task": task}
     try:
         if params:

@@ -1,10 +1,10 @@
-"""Where the rows of a dataset come from: the embedded task, a local file or folder, or the Hugging Face Hub."""
+"""Where the rows of a dataset come from: the embedded task, reasoning-gym, a local file or folder, or the Hub."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from datasets import Dataset, IterableDataset, get_dataset_split_names, load_dataset
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
@@ -12,51 +12,65 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from r1_trl.errors import InputError
 from r1_trl.miniature import PREFIX
-from r1_trl.tasks.arithmetic import Split, cold_start_rows, pretraining_rows, question_rows
+from r1_trl.tasks.embedded import EMBEDDED, load_embedded
+from r1_trl.tasks.generated import GENERATED, load_generated
 
 BUILDERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
-# Rows of each split. The held-out questions number what the evaluation of the miniature asks, and a bit more.
-QUESTIONS: dict[Split, int] = {"train": 8192, "validation": 64, "test": 1024}
-COLD_START_ROWS = 8192
-PRETRAINING_ROWS = 384_000
-EMBEDDED = tuple(f"{PREFIX}{name}" for name in ("questions", "cold_start", "pretraining"))
 
 
 def load_split(
-    name: str, split: str = "train", config: str | None = None, streaming: bool = False
+    name: str,
+    split: str = "train",
+    config: str | None = None,
+    streaming: bool = False,
+    reasoning_gym: Mapping[str, Any] | None = None,
+    key: str = "dataset_name",
+    **files: Any,
 ) -> Dataset | IterableDataset:
     """Loads one split of a dataset from wherever its name points.
 
     Args:
-        name (`str`): `miniature:questions`, `miniature:cold_start` or `miniature:pretraining`; the path of a `.jsonl`,
+        name (`str`): `miniature:questions` or another embedded dataset; `reasoning_gym:TASK`; the path of a `.jsonl`,
             `.json`, `.csv` or `.parquet` file, which is one split whatever `split` says; the path of a folder; or a
             dataset of the Hub.
         split (`str`, *optional*, defaults to `"train"`): As in [`~datasets.load_dataset`].
         config (`str`, *optional*): Configuration of a folder or a Hub dataset.
         streaming (`bool`, *optional*, defaults to `False`): Read rows as they are needed.
+        reasoning_gym (`Mapping`, *optional*): Options of [`~r1_trl.tasks.generated.load_generated`].
+        key (`str`, *optional*, defaults to `"dataset_name"`): The setting that holds the name, for messages.
+        **files: `data_dir` and `data_files`, as in [`~datasets.load_dataset`].
 
     Returns:
         [`~datasets.Dataset`] or [`~datasets.IterableDataset`]
 
     Raises:
-        InputError: There is no such file, folder, dataset or split.
+        InputError: There is no such file, folder, dataset, task or split.
 
     >>> load_split("miniature:questions", "test").column_names
     ['prompt', 'solution', 'language']
     """
+    given = {key: value for key, value in files.items() if value is not None}
+    if reasoning_gym is not None and not name.startswith(GENERATED):
+        raise InputError(f"`reasoning_gym: {dict(reasoning_gym)}` needs a path `{GENERATED}TASK`, not `{name}`")
+    if name.startswith((PREFIX, GENERATED)) and given:
+        raise InputError(f"`{name}` takes no `{next(iter(given))}`: it is made, not read from files")
     if name.startswith(PREFIX):
-        return _embedded(name, split)
-    suffix = Path(name).suffix
-    if suffix in BUILDERS and "://" not in name:
-        if not Path(name).is_file():
-            raise InputError(f"`dataset_name: {name}`: no such file. Check the path, seen from {Path.cwd()}")
-        try:
-            loaded = load_dataset(BUILDERS[suffix], data_files=name, split="train", streaming=streaming)
-        except (DatasetGenerationError, ValueError) as error:
-            cause = error.__cause__ or error
-            raise InputError(f"`dataset_name: {name}` cannot be read as {BUILDERS[suffix]}: {cause}") from error
-        return cast("Dataset | IterableDataset", loaded)
-    return _folder_or_hub(name, split, config, streaming)
+        embedded = load_embedded(name, split, key)
+        return embedded.to_iterable_dataset() if streaming else embedded
+    if name.startswith(GENERATED):
+        return load_generated(name, split, reasoning_gym, streaming)
+    if is_file(name):
+        return _file(name, streaming, key)
+    return _folder_or_hub(name, split, config, streaming, key, given)
+
+
+def is_file(name: str) -> bool:
+    """Whether a dataset's name is the path of one file, which has no splits.
+
+    >>> is_file("rows.jsonl"), is_file("openai/gsm8k")
+    (True, False)
+    """
+    return Path(name).suffix in BUILDERS and "://" not in name
 
 
 def require_columns(dataset: Dataset | IterableDataset, columns: Iterable[str], name: str, purpose: str) -> None:
@@ -110,28 +124,32 @@ def check_text(dataset: Dataset | IterableDataset, columns: Iterable[str], name:
         raise InputError(f"dataset `{name}`, column `{column}`: must hold text, not {kind}. Write it as strings")
 
 
-def _embedded(name: str, split: str) -> Dataset:
-    if name == f"{PREFIX}questions" and split in QUESTIONS:
-        return Dataset.from_list(question_rows(split, QUESTIONS[split]))
-    if name == f"{PREFIX}cold_start" and split == "train":
-        return Dataset.from_list(cold_start_rows(COLD_START_ROWS))
-    if name == f"{PREFIX}pretraining" and split == "train":
-        return Dataset.from_list(pretraining_rows(PRETRAINING_ROWS))
-    known = {EMBEDDED[0]: ", ".join(QUESTIONS), EMBEDDED[1]: "train", EMBEDDED[2]: "train"}
-    listed = "; ".join(f"`{dataset}` ({splits})" for dataset, splits in known.items())
-    raise InputError(f"`dataset_name: {name}` with split `{split}`: the embedded datasets are {listed}")
-
-
-def _folder_or_hub(name: str, split: str, config: str | None, streaming: bool) -> Dataset | IterableDataset:
-    if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
-        raise InputError(f"`dataset_name: {name}`: no such folder. Check the path, seen from {Path.cwd()}")
+def _file(name: str, streaming: bool, key: str) -> Dataset | IterableDataset:
+    if not Path(name).is_file():
+        raise InputError(f"`{key}: {name}`: no such file. Check the path, seen from {Path.cwd()}")
+    builder = BUILDERS[Path(name).suffix]
     try:
-        splits = get_dataset_split_names(name, config)
+        loaded = load_dataset(builder, data_files=name, split="train", streaming=streaming)
+    except (DatasetGenerationError, ValueError) as error:
+        raise InputError(f"`{key}: {name}` cannot be read as {builder}: {error.__cause__ or error}") from error
+    return cast("Dataset | IterableDataset", loaded)
+
+
+def _folder_or_hub(
+    name: str, split: str, config: str | None, streaming: bool, key: str, files: dict[str, Any]
+) -> Dataset | IterableDataset:
+    if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
+        raise InputError(f"`{key}: {name}`: no such folder. Check the path, seen from {Path.cwd()}")
+    try:
+        splits = get_dataset_split_names(name, config, **files)
         if split.split("[")[0] not in splits:
             raise InputError(f"dataset `{name}` has no split `{split}`: it has {', '.join(map(str, splits))}")
-        return cast("Dataset | IterableDataset", load_dataset(name, config, split=split, streaming=streaming))
-    except DatasetGenerationError as error:
-        raise InputError(f"`dataset_name: {name}` cannot be read: {error.__cause__ or error}") from error
+        loaded = load_dataset(name, config, split=split, streaming=streaming, **files)
+        return cast("Dataset | IterableDataset", loaded)
+    except InputError:
+        raise
+    except (DatasetGenerationError, ValueError) as error:
+        raise InputError(f"`{key}: {name}` cannot be read: {error.__cause__ or error}") from error
     except (DatasetNotFoundError, FileNotFoundError, HfHubHTTPError, OfflineModeIsEnabled, ConnectionError) as error:
-        known = f"a local file or folder, a dataset of the Hub, or one of {', '.join(EMBEDDED)}"
-        raise InputError(f"`dataset_name: {name}` cannot be loaded: it must be {known}. {error}") from error
+        known = f"a local file or folder, a dataset of the Hub, `{GENERATED}TASK`, or one of {', '.join(EMBEDDED)}"
+        raise InputError(f"`{key}: {name}` cannot be loaded: it must be {known}. {error}") from error

@@ -46,6 +46,7 @@ def wandb_run(training_args: Any, stage: str) -> Iterator[None]:
     }
     if "WANDB_MODE" not in os.environ and not wandb.api.api_key:
         defaults["WANDB_MODE"] = "offline"
+        wandb.teardown()  # asking for the key has read the environment, which is about to change
         logger.warning("no W&B key: tracking offline below %s; send it later by `wandb sync`", output_dir / "wandb")
     added = defaults.keys() - os.environ.keys()
     os.environ.update({name: defaults[name] for name in added})

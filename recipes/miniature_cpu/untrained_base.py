@@ -1,6 +1,7 @@
-"""Writes the miniature base before its training: a word-level tokenizer and a random Qwen3 of a million weights.
+"""Writes a miniature model before its training: a word-level tokenizer and a random Qwen3.
 
-`make miniature-base` calls this, then trains the result by `r1-trl sft --config recipes/miniature_cpu/base.yaml`.
+`base` has a million weights, `student` half as many. `make miniature-base` and `make miniature-student` call it, and
+train the result by `r1-trl sft --config recipes/miniature_cpu/base.yaml`.
 """
 
 import argparse
@@ -19,6 +20,10 @@ CHAT_TEMPLATE = (
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|assistant|> ' }}{%- endif -%}"
 )
+SHAPES = {
+    "base": {"hidden_size": 160, "num_attention_heads": 5, "num_key_value_heads": 5, "intermediate_size": 448},
+    "student": {"hidden_size": 112, "num_attention_heads": 4, "num_key_value_heads": 4, "intermediate_size": 304},
+}
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -40,15 +45,12 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+def build_model(tokenizer: PreTrainedTokenizerFast, shape: str) -> Qwen3ForCausalLM:
     config = Qwen3Config(
         vocab_size=len(tokenizer),
-        hidden_size=160,
         num_hidden_layers=3,
-        num_attention_heads=5,
-        num_key_value_heads=5,
         head_dim=32,
-        intermediate_size=448,
+        **SHAPES[shape],
         max_position_embeddings=256,
         tie_word_embeddings=True,
         bos_token_id=None,
@@ -61,11 +63,12 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output_dir", required=True, help="where the model and its tokenizer go")
+    parser.add_argument("--shape", choices=SHAPES, default="base", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     set_seed(args.seed)
     tokenizer = build_tokenizer()
-    model = build_model(tokenizer)
+    model = build_model(tokenizer, args.shape)
     model.save_pretrained(args.output_dir)
     tokenizer.save_pretrained(args.output_dir)
     print(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens -> {args.output_dir}")

@@ -1,4 +1,4 @@
-"""Two processes take the same first step as one, from the same completions."""
+"""Two processes take the same first step as one, from the same completions, and replace the reference alike."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ def test_gradient_is_that_of_one_process(tmp_path, kind):
     norm = sum(alone[name].square().sum() for name in alone).sqrt()
     assert norm > 0
     assert difference <= 1e-5 * norm
-    if kind == "skip":
+    if kind != "skip":
+        pairs = [torch.load(tmp_path / f"reference_2_{rank}.pt") for rank in (0, 1)]
+        assert all(policy.equal(reference) for policy, reference in pairs[0])  # replaced at the last step
+        assert all(a.equal(b) for (_, a), (_, b) in zip(*pairs, strict=True))  # on both ranks alike
+    else:
         logs = torch.load(tmp_path / "logs_2.pt")
         assert all(entry["skipped_completions"] > 0.2 for entry in logs)

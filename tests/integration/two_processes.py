@@ -1,4 +1,4 @@
-"""One optimizer step, as `accelerate launch` starts it: writes the gradient of each rank and what was logged.
+"""Two optimizer steps, as `accelerate launch` starts them: writes each rank's gradient, its reference and the logs.
 
 accelerate launch --multi_gpu --num_processes 2 tests/integration/two_processes.py FOLDER full|lora|skip 2
 """
@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig
+from peft import LoraConfig, PeftModel
 from transformers import TrainerCallback
 
 from r1_trl.grpo.config import R1GRPOConfig
+from r1_trl.grpo.reference import adapter_pairs
 from r1_trl.grpo.trainer import R1GRPOTrainer
 from r1_trl.miniature import resolve_model_path
 from r1_trl.tasks.arithmetic import question_rows
@@ -48,6 +49,15 @@ class Gradient(TrainerCallback):
         torch.save(gradient, self.folder / f"gradient_{args.world_size}_{args.process_index}.pt")
 
 
+def reference_weights(trainer):
+    """The reference, replaced after the last step, beside the policy that replaced it."""
+    policy = trainer.accelerator.unwrap_model(trainer.model)
+    if isinstance(policy, PeftModel):
+        return [(mine.data, reference.data) for mine, reference in adapter_pairs(policy)]
+    reference = trainer.accelerator.unwrap_model(trainer.ref_model)
+    return list(zip(policy.state_dict().values(), reference.state_dict().values(), strict=True))
+
+
 def main(folder, kind, processes):
     args = R1GRPOConfig(
         output_dir=str(folder / f"run{processes}"),
@@ -67,6 +77,7 @@ def main(folder, kind, processes):
         max_steps=2,
         shuffle_dataset=False,
         beta=0.0 if kind == "skip" else 0.1,
+        ref_model_sync_steps=2,
         seed=1,
     )
     trainer = SameCompletions(
@@ -78,6 +89,8 @@ def main(folder, kind, processes):
     )
     trainer.add_callback(Gradient(folder))
     trainer.train()
+    if kind != "skip":
+        torch.save(reference_weights(trainer), folder / f"reference_{processes}_{args.process_index}.pt")
     torch.save([entry for entry in trainer.state.log_history if "loss" in entry], folder / f"logs_{processes}.pt")
 
 

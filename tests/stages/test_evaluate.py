@@ -5,8 +5,9 @@ import pytest
 from datasets import Dataset
 from transformers import AutoTokenizer
 
-from r1_trl.sampling.transformers import Sample
-from r1_trl.stages.evaluate import EvaluationConfig, score_samples, summarise, think_opened
+from r1_trl.sampling import Sample
+from r1_trl.stages.evaluate import EvaluationConfig, score_samples, summarise
+from r1_trl.stages.sampling import think_opened
 
 RIGHT = Sample("<think> add 3 gives 8 . </think> <answer> 8 </answer>", 12, False)
 WRONG = Sample("<think> add 3 gives 9 . </think> <answer> 9 </answer>", 14, False)

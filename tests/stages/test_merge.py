@@ -8,7 +8,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
 
 from r1_trl import InputError
-from r1_trl.stages import merge
+from r1_trl.stages import merge, merging
 from tests.stages.adapter_folders import BASE, save_adapter
 
 BOUND = {"bfloat16": 4 * 2.0**-8, "float16": 4 * 2.0**-11}  # a few roundings of weights, seen in the logits
@@ -141,7 +141,7 @@ def test_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     def full_disk(*args, **kwargs):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(merge, "write_stage_record", full_disk)
+    monkeypatch.setattr(merging, "write_stage_record", full_disk)
     with pytest.raises(OSError, match="no space"):
         run(folder, tmp_path / "merged")
     assert [file.name for file in tmp_path.iterdir()] == ["adapter"]

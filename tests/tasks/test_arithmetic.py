@@ -15,7 +15,8 @@ from r1_trl.tasks.arithmetic import (
     question_rows,
     reasoning_text,
 )
-from r1_trl.tasks.sources import COLD_START_ROWS, QUESTIONS, load_split
+from r1_trl.tasks.embedded import COLD_START_ROWS, QUESTIONS
+from r1_trl.tasks.sources import load_split
 
 
 def expressions(texts):

@@ -1,6 +1,7 @@
 """A run tracked offline, read back from disk: what W&B users look for is there."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -56,6 +57,15 @@ def test_a_resumed_run_goes_on_under_its_id(tmp_path, words, monkeypatch):
     ids = {path.name.rpartition("-")[2].removesuffix(".wandb") for path in tmp_path.glob("run/wandb/*/run-*.wandb")}
     assert ids == {(tmp_path / "run" / "wandb" / "run_id").read_text()}
     assert len(list(tmp_path.glob("run/wandb/offline-run-*"))) == 2
+
+
+def test_without_a_key_it_is_tracked_offline(tmp_path, words):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    command = [sys.executable, "-m", "r1_trl", *words, "--max_steps", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**environment, "HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "no W&B key: tracking offline" in done.stderr
+    assert len(list(tmp_path.glob("run/wandb/offline-run-*"))) == 1
 
 
 def test_disabled_leaves_nothing(tmp_path, words, monkeypatch):

@@ -148,7 +148,12 @@ def test_a_pool_that_cannot_start_says_so(monkeypatch, dead_before_the_order):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     if dead_before_the_order:
         start = WorkerProcesses.start
-        monkeypatch.setattr(WorkerProcesses, "start", lambda self, *order: (self._process.wait(), start(self, *order))[1])
+
+        def start_late(self, *order):
+            self._process.wait()
+            return start(self, *order)
+
+        monkeypatch.setattr(WorkerProcesses, "start", start_late)
     with WorkerPool(workers=1) as pool, pytest.raises(RuntimeError, match="do not start"):
         pool.map([task("right")])
 
