@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: quickstart test lint docs test-slow benchmark measure miniature-base miniature-student clean
+.PHONY: quickstart test lint docs test-slow benchmark measure measure-pipeline miniature-base miniature-student clean
 quickstart: $(INSTALLED) ## the miniature, from cold start to reasoning
 	$(BIN)/r1-trl quickstart
 
@@ -27,6 +27,9 @@ benchmark: $(INSTALLED) ## speed against TRL's, in the same run; on a quiet mach
 
 measure: $(INSTALLED) ## three seeds of the miniature and its ablations: the figures of its README
 	$(BIN)/python recipes/miniature_cpu/measure.py
+
+measure-pipeline: $(INSTALLED) ## three seeds of the whole recipe and what it is compared with: the tables of its README
+	$(BIN)/python recipes/miniature_cpu/measure_pipeline.py
 
 miniature-base miniature-student: miniature-%: $(INSTALLED) ## pre-train an embedded model from nothing, compare with the shipped one
 	$(BIN)/python recipes/miniature_cpu/untrained_base.py --output_dir runs/miniature_$*/untrained --shape $*

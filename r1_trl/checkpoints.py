@@ -51,6 +51,14 @@ class WholeCheckpoints(Trainer):
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # Resumed from the checkpoint of its last step, the trainer would take one more.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(*args, **kwargs)
+
+
 class _LogAtSave(TrainerCallback):
     """Logs whenever a checkpoint is saved: what has been summed up since the last log is not part of one."""
 

@@ -97,5 +97,7 @@ def _place(words: list[str], commands: dict[str, Command], message: str) -> str:
         return "r1-trl"
     flat = split_config_flag(words)
     config = flat[flat.index("--config") + 1] if "--config" in flat[:-1] else ""
+    nested = words[0] == "data" and len(words) > 1 and not words[1].startswith("-")
+    command = " ".join(words[: 1 + nested])
     named = not config or config in message or message.startswith(COMMAND_LINE)
-    return f"r1-trl {words[0]}" if named else f"r1-trl {words[0]} --config {config}"
+    return f"r1-trl {command}" if named else f"r1-trl {command} --config {config}"

@@ -53,3 +53,11 @@ def test_public_names_exist():
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == r1_trl.__version__
+
+
+def test_bad_input_of_a_tool_for_rows_names_the_tool(capsys, tmp_path):
+    (tmp_path / "tool.yaml").write_text("output_dir: out\n")
+    assert main(["data", "decontaminate", "--config", str(tmp_path / "tool.yaml")]) == 2
+    assert capsys.readouterr().err.startswith(f"r1-trl data decontaminate --config {tmp_path / 'tool.yaml'}: ")
+    assert main(["data", "decontaminat"]) == 2
+    assert "unknown tool `decontaminat`" in capsys.readouterr().err

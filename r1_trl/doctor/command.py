@@ -7,9 +7,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import torch
-from datasets import Dataset, IterableDataset
-
 from r1_trl.doctor.device import Device, device_at_hand, named_device
 from r1_trl.doctor.diagnosis import Diagnosis, examine
 from r1_trl.doctor.fit import GIB
@@ -18,12 +15,15 @@ from r1_trl.doctor.recipe import read_recipe
 from r1_trl.errors import InputError
 from r1_trl.grpo.config import R1GRPOConfig
 from r1_trl.miniature import PREFIX
+from r1_trl.precision import settle_mixed_precision
 from r1_trl.stages.arguments import StageParser
+from r1_trl.stages.data import load_datasets
 from r1_trl.stages.grpo import R1GRPOScriptArguments
 from r1_trl.stages.models import R1ModelConfig, check_model, check_training, given_settings, settle_model_args
-from r1_trl.stages.rewards import load_reward_funcs
+from r1_trl.stages.rewards import load_reward_funcs, named_rewards
 from r1_trl.tasks.config import R1DatasetMixtureConfig
-from r1_trl.tasks.sources import load_split
+from r1_trl.tasks.feature_types import Rows
+from r1_trl.tasks.generated import GENERATED
 
 _WIDTH = 100
 
@@ -73,17 +73,15 @@ def main(argv: list[str]) -> None:
     Raises:
         InputError: What `r1-trl grpo` refuses as well, or an unknown card.
     """
-    config, training_args, script_args, model_args, _ = make_parser().parse(argv)
+    config, training_args, script_args, model_args, mixture_args = make_parser().parse(argv)
     device = settle_device(config.gpu, training_args)
     path, dtype = check_model(model_args, allow_adapter=True), model_args.dtype
     settle_model_args(path, model_args, training_args, given_settings(argv))
     model_args.dtype = dtype  # left open, it follows the device, which need not be here
     check_training(training_args, model_args)
-    names = script_args.reward_funcs
-    functions = [name for name in names or [] if "/" not in name]
-    if functions or not names:
-        load_reward_funcs(functions, script_args.reward_kwargs)
-    diagnosis = examine(read_recipe(training_args, model_args, device, names, _local_dataset(script_args)))
+    rewards = _load_rewards(script_args.reward_funcs or [], script_args.reward_kwargs)
+    dataset = _local_dataset(script_args, mixture_args, training_args)
+    diagnosis = examine(read_recipe(training_args, model_args, device, rewards, dataset))
     print(format_diagnosis(diagnosis))
     if diagnosis.has_errors:
         raise SystemExit(1)
@@ -102,20 +100,30 @@ def settle_device(gpu: str | None, training_args: Any) -> Device:
     if gpu and training_args.use_cpu:
         raise InputError(f"`gpu: {gpu}` and `use_cpu: true` exclude each other: add `--use_cpu false`")
     device = named_device(gpu) if gpu else device_at_hand(training_args.use_cpu)
-    if training_args.bf16 is None and not training_args.fp16:  # as R1GRPOConfig does where it runs
-        training_args.bf16 = device.compute_dtype == torch.bfloat16
-        training_args.fp16 = device.compute_dtype == torch.float16
+    settle_mixed_precision(training_args, device.compute_dtype)
     return device
 
 
-def _local_dataset(script_args: Any) -> Dataset | IterableDataset | None:
-    """The training set where it costs no download."""
-    name = script_args.dataset_name
-    if not name or script_args.dataset_streaming:
+def _load_rewards(names: list[str], reward_kwargs: Any) -> list[Any]:
+    """Those with a path are reward models of TRL, which a recipe for it may name."""
+    functions = [name for name in names if "/" not in name]
+    loaded = load_reward_funcs(functions, reward_kwargs) if functions or not names else []
+    return [*named_rewards(functions, loaded), *(name for name in names if "/" in name)]
+
+
+def _local_dataset(script_args: Any, mixture_args: R1DatasetMixtureConfig, training_args: Any) -> Rows | None:
+    """The training set where it costs no download and is no stream."""
+    paths = [entry.path for entry in mixture_args.datasets]
+    if script_args.dataset_name:
+        paths.append(script_args.dataset_name)
+    streams = script_args.dataset_streaming or mixture_args.streaming
+    if streams or not paths or not all(map(_is_local, paths)):
         return None
-    if not name.startswith((PREFIX, ".", "/", "~")) and not Path(name).exists():
-        return None
-    return load_split(name, script_args.dataset_train_split, script_args.dataset_config)
+    return load_datasets(script_args, mixture_args, training_args)[0]
+
+
+def _is_local(path: str) -> bool:
+    return path.startswith((PREFIX, GENERATED, ".", "/", "~")) or Path(path).exists()
 
 
 def format_diagnosis(diagnosis: Diagnosis) -> str:

@@ -33,7 +33,7 @@ class Device:
 
     @property
     def compute_dtype(self) -> torch.dtype:
-        """What r1-trl computes in by default ([`~r1_trl.grpo.adapters.compute_dtype`]).
+        """What r1-trl computes in by default ([`~r1_trl.precision.compute_dtype`]).
 
         >>> named_device("t4").compute_dtype
         torch.float16

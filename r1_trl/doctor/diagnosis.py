@@ -123,7 +123,7 @@ def report_at_start(
     Args:
         training_args ([`R1GRPOConfig`]): The run's.
         model_args ([`~trl.ModelConfig`]): Its model.
-        reward_funcs (`Sequence`): Names of its rewards.
+        reward_funcs (`Sequence`): Its rewards, or their names as in the recipe.
         dataset ([`~datasets.Dataset`]): Its training set.
 
     Raises:

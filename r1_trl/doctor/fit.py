@@ -18,6 +18,15 @@ GIB = 2**30
 # What an allocator holds beside the tensors: glibc's added 7% to 32% to those of 93M weights (docs/pages/doctor.md).
 _ROOM = 0.8
 _ASK = "`r1-trl doctor` tells what would fit"
+_SUBJECTS = {"rollout": "the rollout", "rewards": "scoring by the reward models", "update": "the update"}
+_SCORE_IN_CHUNKS = (
+    "lower `steps_per_generation` or `per_device_train_batch_size`, or score in micro-batches by `helpful_reward`, "
+    "`safety_reward` or `r1_trl.rewards.preference.PreferenceReward`"
+)
+_SCORE_LESS = (
+    "in `reward_kwargs`, lower `micro_batch_size` or `max_length`, set `load_in_4bit: true` or, on a GPU, "
+    "`offload: true`"
+)
 _LEAST_CHUNK = 4  # fewer completions at once leave a GPU idle
 
 Change = Callable[[Workload], tuple[str, Workload] | None]
@@ -36,17 +45,17 @@ def fit_findings(
             Find out what would fit. For a model of 7 billion parameters that takes half a minute.
     """
     limit = recipe.device.memory
-    if "rewards" in estimate.phases:
+    if recipe.reward_configs:
         yield _reward_model(recipe, estimate)
     if recipe.shards:
         return  # the estimate is that of one device that holds everything
     totals = {phase: memory.total for phase, memory in estimate.phases.items()}
-    for phase in ("rollout", "update"):
-        if totals[phase] > limit:
+    for phase, total in totals.items():
+        if total > limit and not (phase == "rewards" and recipe.reward_configs):
             yield Finding(
                 f"{phase}-does-not-fit",
                 "error",
-                f"the {phase} needs about {gb(totals[phase])} of the {gb(limit)} of {recipe.device.name}",
+                f"{_SUBJECTS[phase]} needs about {gb(total)} of the {gb(limit)} of {recipe.device.name}",
                 _remedy(phase, workload, limit, recipe.device) if with_remedies else _ASK,
             )
     if _ROOM * limit < estimate.peak <= limit:
@@ -80,13 +89,14 @@ def _reward_model(recipe: Recipe, estimate: Estimate) -> Finding:
         "error" if needed > limit else "warning",
         f"`reward_funcs: {names}` scores {recipe.rollout_rows} completions of up to {tokens} tokens in one forward "
         f"pass, which takes memory to about {gb(needed)} of {gb(limit)}",
-        "lower `steps_per_generation` or `per_device_train_batch_size`, or score in chunks, in a reward function that "
-        "calls the model",
+        _SCORE_IN_CHUNKS,
     )
 
 
 def _remedy(phase: str, workload: Workload, limit: int, device: Device) -> str:
     """The single changes that will do, or else the first few that will do together."""
+    if phase == "rewards":
+        return _SCORE_IN_CHUNKS if any(scorer.rows is None for scorer in workload.reward_models) else _SCORE_LESS
     half = str(device.compute_dtype).removeprefix("torch.")
     found: list[str] = []
     told: list[str] = []

@@ -10,10 +10,11 @@ import copy
 from dataclasses import dataclass, fields
 
 from torch import nn
-from transformers import AutoModelForSequenceClassification, PreTrainedConfig
+from transformers import AutoModelForSequenceClassification
 from trl.trainer.utils import disable_dropout_in_model
 
 from r1_trl.doctor.fake_modules import quantized_linears
+from r1_trl.doctor.scorers import Scorer
 from r1_trl.doctor.trace import build_model, trace_generation, trace_scoring, trace_update
 from r1_trl.doctor.workload import Workload
 
@@ -100,8 +101,7 @@ def estimate_phase(workload: Workload, phase: str) -> Memory:
     if phase == "rollout":
         return Memory(**resident, vllm=vllm, **({} if workload.uses_vllm else _rollout(workload)))
     if phase == "rewards":
-        scoring = max(_scoring(config, workload) for config in workload.reward_models)
-        return Memory(**resident, vllm=vllm, activations=scoring)
+        return Memory(**_scoring(resident, workload), vllm=vllm)
     return Memory(**resident, vllm=0 if workload.vllm_sleeps else vllm, **_update(workload))
 
 
@@ -109,7 +109,8 @@ def _resident(workload: Workload) -> dict[str, int]:
     model = _model(workload)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     trained_bytes = _bytes(trained)
-    all_bytes = _bytes(list(model.parameters())) - _saved_by_quantization(model, workload)
+    saved = _saved_by_quantization(model, workload.bits, workload.nested_quantization)
+    all_bytes = _bytes(list(model.parameters())) - saved
     adapters = trained_bytes if workload.peft_config is not None else 0
     reference = 0
     if workload.reference:  # with an adapter it is the base with the adapter off, or a frozen copy of the adapter
@@ -124,22 +125,20 @@ def _resident(workload: Workload) -> dict[str, int]:
         "adapters": adapters,
         "optimizer": optimizer,
         "reference": reference,
-        "reward_models": sum(
-            _bytes(list(_scorer(config, workload).parameters())) for config in workload.reward_models
-        ),
+        "reward_models": sum(_weights(scorer, workload) for scorer in workload.reward_models if not scorer.waits),
         "runtime": _CUDA_CONTEXT * workload.cuda,
     }
 
 
-def _saved_by_quantization(model: nn.Module, workload: Workload) -> int:
-    if workload.bits is None:
+def _saved_by_quantization(model: nn.Module, bits: int | None, nested: bool) -> int:
+    if bits is None:
         return 0
     saved = 0.0
     for _, _, linear in quantized_linears(model):
         size = linear.weight.numel()
-        if workload.bits == 8:
+        if bits == 8:
             each = 1 + 4 / linear.in_features  # one float32 scale a row
-        elif workload.nested_quantization:
+        elif nested:
             each = 0.5 + 1 / 64 + 4 / (64 * 256)  # an 8-bit scale for 64 weights, a float32 one for 256 of those
         else:
             each = 0.5 + 4 / 64  # a float32 scale for 64 weights
@@ -180,9 +179,33 @@ def _rollout(workload: Workload) -> dict[str, int]:
     )
 
 
-def _scoring(config: PreTrainedConfig, workload: Workload) -> int:
-    tokens = workload.prompt_tokens + workload.completion_tokens
-    return trace_scoring(_scorer(config, workload), workload.rollout_rows, tokens)
+def _scoring(resident: dict[str, int], workload: Workload) -> dict[str, int]:
+    """The reward models score one after the other: the one that takes most, and its weights where they had waited."""
+    peaks = []
+    for scorer in workload.reward_models:
+        rows = min(scorer.rows or workload.rollout_rows, workload.rollout_rows)
+        tokens = workload.prompt_tokens + workload.completion_tokens
+        model = _reward_model(scorer, workload)
+        activations = trace_scoring(model, rows, min(scorer.tokens or tokens, tokens), scorer.bits is not None)
+        arrives = _weights(scorer, workload) if scorer.waits else 0
+        peaks.append((arrives + activations, arrives, activations))
+    _, arrives, activations = max(peaks)
+    return {**resident, "reward_models": resident["reward_models"] + arrives, "activations": activations}
+
+
+def _weights(scorer: Scorer, workload: Workload) -> int:
+    model = _reward_model(scorer, workload)
+    return _bytes(list(model.parameters())) - _saved_by_quantization(model, scorer.bits, nested=False)
+
+
+def _reward_model(scorer: Scorer, workload: Workload) -> nn.Module:
+    config = copy.deepcopy(scorer.config)
+    config.num_labels = 1  # as TRL loads it
+    if config.pad_token_id is None:
+        config.pad_token_id = 0  # TRL takes the tokenizer's
+    attention, auto_class = workload.attention, AutoModelForSequenceClassification
+    model = build_model(config, scorer.dtype, attention, scorer.peft_config, auto_class=auto_class)
+    return model if scorer.peft_config is not None else model.requires_grad_(False)
 
 
 def _model(workload: Workload) -> nn.Module:
@@ -191,14 +214,6 @@ def _model(workload: Workload) -> nn.Module:
     if not workload.dropout:
         disable_dropout_in_model(model)
     return model
-
-
-def _scorer(config: PreTrainedConfig, workload: Workload) -> nn.Module:
-    config = copy.deepcopy(config)
-    config.num_labels = 1  # as TRL loads it
-    if config.pad_token_id is None:
-        config.pad_token_id = 0  # TRL takes the tokenizer's
-    return build_model(config, workload.dtype, workload.attention, auto_class=AutoModelForSequenceClassification)
 
 
 def _bytes(parameters: list[nn.Parameter]) -> int:

@@ -17,7 +17,9 @@ from r1_trl.completion import think_opened_by
 from r1_trl.doctor.device import Device
 from r1_trl.errors import InputError
 from r1_trl.miniature import resolve_model_path
+from r1_trl.rewards.preference import PreferenceReward
 from r1_trl.stages.adapters import find_adapter
+from r1_trl.stages.start import find_base
 
 ASSUMED_PROMPT_TOKENS = 256  # where no prompt can be read
 _PROMPTS = 256  # so many of the first prompts are measured
@@ -36,7 +38,8 @@ class Recipe:
         adapter ([`~peft.PeftConfig`], *optional*): Of the adapter that the run trains.
         starts_from_adapter (`bool`): The model is an adapter, which trains on and is its own reference.
         reward_funcs (`tuple[str, ...]`): Names, as the recipe has them or as they are imported.
-        reward_configs (`dict`): The config of each reward that is a model, by its name.
+        reward_configs (`dict`): The config of each model that is named as a reward itself, by its name.
+        preference_rewards (`tuple`): The rewards that ask a model in micro-batches.
         questions (`int`, *optional*): Rows of the training set, where they are known.
         prompt_tokens (`int`): The longest of the first prompts; [`ASSUMED_PROMPT_TOKENS`] without a dataset.
         opens_think (`bool`): The chat template or the prompts have opened `<think>`.
@@ -50,6 +53,7 @@ class Recipe:
     starts_from_adapter: bool = False
     reward_funcs: tuple[str, ...] = ()
     reward_configs: Mapping[str, PreTrainedConfig] = field(default_factory=dict)
+    preference_rewards: tuple[PreferenceReward, ...] = ()
     questions: int | None = None
     prompt_tokens: int = ASSUMED_PROMPT_TOKENS
     opens_think: bool = False
@@ -121,13 +125,18 @@ def read_recipe(
     Raises:
         InputError: There is no config at the model's path, or at that of an adapter's base.
     """
-    path = resolve_model_path(str(model_args.model_name_or_path))
+    name, revision = str(model_args.model_name_or_path), model_args.model_revision
+    if getattr(model_args, "from_base", False):
+        name, revision = find_base(name, revision)
+    path = resolve_model_path(name)
     config, base, tokenizer = get_peft_config(model_args), path, path
-    start = find_adapter(path, model_args.model_revision)
+    start = find_adapter(path, revision)
+    trains_on = start is not None and not getattr(model_args, "merge_adapter", False)
     if start is not None:
+        base, tokenizer, revision = start.base, start.tokenizer[0], start.base_revision
+    if start is not None and trains_on:
         config = PeftConfig.from_pretrained(start.path)
         config.inference_mode = False
-        base, tokenizer = start.base, start.tokenizer[0]
     names = tuple(reward if isinstance(reward, str) else _dotted(reward) for reward in reward_funcs)
     prompts = dataset[:_PROMPTS]["prompt"] if isinstance(dataset, Dataset) and len(dataset) else []
     tokens, opens_think = _read_prompts(prompts, tokenizer, training_args)
@@ -135,11 +144,12 @@ def read_recipe(
         training_args,
         model_args,
         device,
-        _config(base, model_args.model_revision if start is None else start.base_revision),
+        _config(base, revision),
         config,
-        start is not None,
+        trains_on,
         names,
         {name: _config(name) for name in names if _is_model(name)},
+        tuple(reward for reward in reward_funcs if isinstance(reward, PreferenceReward)),
         len(dataset) if isinstance(dataset, Dataset) else None,
         tokens,
         opens_think,

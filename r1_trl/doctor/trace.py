@@ -217,14 +217,15 @@ def trace_generation(
 
 
 @torch.no_grad()
-def trace_scoring(model: nn.Module, rows: int, tokens: int) -> int:
+def trace_scoring(model: nn.Module, rows: int, tokens: int, quantized: bool) -> int:
     """Bytes that one forward pass of a reward model needs beside its weights.
 
     Args:
         model ([`~torch.nn.Module`]): From [`build_model`]; it is used up.
-        rows (`int`), tokens (`int`): TRL passes the whole generation batch at once.
+        rows (`int`), tokens (`int`): Of the pass; TRL passes the whole generation batch at once.
+        quantized (`bool`): Its frozen linear layers hold 4 or 8 bits.
     """
-    with _fake(model, quantized=False):
+    with _fake(model, quantized):
         ids = torch.ones(rows, tokens, dtype=torch.long)
         tracker = AllocationTracker([*model.parameters(), *model.buffers()])
         with tracker:

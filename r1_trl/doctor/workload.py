@@ -9,6 +9,7 @@ from peft import PeftConfig
 from transformers import PreTrainedConfig
 
 from r1_trl.doctor.recipe import Recipe
+from r1_trl.doctor.scorers import Scorer, scorers_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Workload:
         micro_batch (`int`): Completions in one forward and backward pass.
         accumulation (`int`): Such passes in one step.
         generation_rows (`int`): Completions in one call of `generate`.
-        rollout_rows (`int`): Completions of one rollout on this device, which a reward model scores at once.
+        rollout_rows (`int`): Completions of one rollout on this device.
         prompt_tokens (`int`), completion_tokens (`int`): The longest.
         checkpointing (`bool`): Activation checkpointing.
         autocast (`torch.dtype`, *optional*): Of mixed precision.
@@ -36,7 +37,7 @@ class Workload:
         bits (`int`, *optional*): 4 or 8 where the frozen weights are quantised.
         nested_quantization (`bool`, *optional*): The constants of 4-bit weights are quantised too.
         top_k (`int`, *optional*), top_p (`float`, *optional*): Of the rollout.
-        reward_models (`tuple[PreTrainedConfig, ...]`, *optional*): Models among the rewards.
+        reward_models (`tuple[Scorer, ...]`, *optional*): Models among the rewards.
         uses_vllm (`bool`, *optional*): `generate` is not called.
         vllm_bytes (`int`, *optional*): What vLLM takes of the same device.
         vllm_sleeps (`bool`, *optional*): vLLM gives it back during the update.
@@ -65,7 +66,7 @@ class Workload:
     nested_quantization: bool = False
     top_k: int = 0
     top_p: float = 1.0
-    reward_models: tuple[PreTrainedConfig, ...] = ()
+    reward_models: tuple[Scorer, ...] = ()
     uses_vllm: bool = False
     vllm_bytes: int = 0
     vllm_sleeps: bool = False
@@ -106,7 +107,7 @@ def workload_of(recipe: Recipe) -> Workload:
         nested_quantization=model_args.use_bnb_nested_quant,
         top_k=args.top_k,
         top_p=args.top_p,
-        reward_models=tuple(recipe.reward_configs.values()),
+        reward_models=scorers_of(recipe),
         uses_vllm=args.use_vllm,
         vllm_bytes=int(args.vllm_gpu_memory_utilization * recipe.device.memory) if colocates else 0,
         vllm_sleeps=args.vllm_enable_sleep_mode,

@@ -26,22 +26,6 @@ _KEPT = {"modules_to_save", "lora_magnitude_vector"}
 logger = logging.getLogger(__name__)
 
 
-def compute_dtype(use_cpu: bool = False) -> torch.dtype:
-    """What the hardware computes in fastest without hurting: bfloat16, else float16 on a GPU, else float32.
-
-    bfloat16 that a GPU only emulates (NVIDIA before Ampere: T4, V100, RTX 20) does not count.
-
-    Args:
-        use_cpu (`bool`, *optional*, defaults to `False`): The run leaves an accelerator alone.
-
-    >>> compute_dtype(use_cpu=True)
-    torch.float32
-    """
-    if use_cpu or not torch.cuda.is_available():
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-
-
 def set_adapter_dtype(model: PeftModel, dtype: torch.dtype) -> None:
     """Casts the weights of the trained adapter, and of its reference where there is one, in place.
 

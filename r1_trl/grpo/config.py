@@ -14,12 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from trl import GRPOConfig
 
 from r1_trl.errors import InputError
-from r1_trl.grpo.adapters import ADAPTER_DTYPES, compute_dtype
+from r1_trl.grpo.adapters import ADAPTER_DTYPES
 from r1_trl.grpo.schedules import read_schedule, read_windows
+from r1_trl.precision import settle_training_args
 
 
 @dataclass
@@ -63,9 +63,9 @@ class R1GRPOConfig(GRPOConfig):
         disable_dropout (`bool`, *optional*, defaults to `True`):
             With dropout the ratio π_θ/π_old of the first step is not 1, as the objective takes it to be [DSM eq. 3].
         bf16 (`bool`, *optional*):
-            Follows the hardware where neither it nor `fp16` is set ([`compute_dtype`]): `True` where the GPU computes
-            in bfloat16 natively, otherwise `fp16`, and neither on a CPU, which trains in float32. Not stated in the
-            paper.
+            Follows the hardware where neither it nor `fp16` is set ([`~r1_trl.precision.compute_dtype`]): `True`
+            where the GPU computes in bfloat16 natively, otherwise `fp16`, and neither on a CPU, which trains in
+            float32. Not stated in the paper.
         sort_by_length (`bool`, *optional*, defaults to `True`):
             Within each optimizer step, completions of similar length share a micro-batch, which is cut to its longest
             [v2, appendix B.1]. Loss and gradient stay those of TRL. Rows keep their micro-batch, which is cut all the
@@ -175,12 +175,7 @@ class R1GRPOConfig(GRPOConfig):
             raise InputError(f"`generation_chunk_size: {self.generation_chunk_size}` must be at least 1")
         if self.adapter_dtype not in ADAPTER_DTYPES:
             raise InputError(f"`adapter_dtype: {self.adapter_dtype}` must be one of {', '.join(ADAPTER_DTYPES)}")
-        if self.bf16 is None:
-            dtype = compute_dtype(self.use_cpu)
-            self.fp16 = self.fp16 or dtype == torch.float16
-            self.bf16 = not self.fp16 and dtype == torch.bfloat16
-        if self.activation_checkpointing is None:
-            self.activation_checkpointing = self.gradient_checkpointing  # TRL's default under its current name
+        settle_training_args(self)
         if self.beta == 0.0:
             self.sync_ref_model = False  # nothing to replace
         try:

@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,11 @@ import yaml
 from r1_trl.cli import STAGES, TOOLS
 from r1_trl.errors import InputError, did_you_mean
 from r1_trl.pipeline.definition import OURS
+from r1_trl.rewards.registry import find_reward
 from r1_trl.stages.arguments import StageParser
+from r1_trl.stages.models import require_folder
+from r1_trl.stages.rewards import load_reward_funcs
+from r1_trl.tasks.sources import require_local
 
 
 class Question(NamedTuple):
@@ -30,6 +34,7 @@ class Question(NamedTuple):
     place: str  # for messages
     settings: dict[str, Any]  # without references
     accelerate_config: str | None
+    made: Sequence[str] = ()  # folders of earlier stages, which need not be there yet
 
 
 def check_stages(questions: Sequence[Question]) -> list[list[str]]:
@@ -84,13 +89,16 @@ def find_parser(command: str) -> Callable[[], StageParser]:
 
 
 def check_stage(question: Question) -> list[str]:
-    """Parses the settings of one stage, for as many processes as it will have.
+    """Parses the settings of one stage, for as many processes as it will have, and looks for what they name.
 
     Args:
         question ([`Question`]): The stage.
 
     Returns:
         `list[str]`: The settings in [`OURS`] that its command knows.
+
+    Raises:
+        InputError: The command does not take its settings, or a reward, a local model or local data is not there.
     """
     parser = find_parser(question.command)()
     processes = _processes(question.accelerate_config)
@@ -106,10 +114,47 @@ def check_stage(question: Question) -> list[str]:
         ours = {"output_dir": folder} if "output_dir" in known else {}
         file.write_text(yaml.safe_dump({**question.settings, **ours}), encoding="utf-8")
         try:
-            parser.parse(["--config", str(file)])
+            parsed = parser.parse(["--config", str(file)])
         except InputError as error:
             raise InputError(str(error).replace(f"{file}: ", "").replace("command line: ", "")) from error
+    if question.command == "grpo":
+        _check_rewards(parsed)
+    check_paths(question.settings, question.made)
     return sorted(known)
+
+
+def _check_rewards(parsed: Sequence[Any]) -> None:
+    found = {name: value for arguments in parsed for name, value in vars(arguments).items()}
+    load_reward_funcs(found["reward_funcs"], found["reward_kwargs"], found["reward_weights"], find_reward)
+
+
+def check_paths(settings: Any, made: Sequence[str] = (), key: str = "") -> None:
+    """Refuses settings that name a local model, or local data, which is not there.
+
+    Args:
+        settings (`Any`): Mappings and lists of settings.
+        made (`Sequence[str]`, *optional*): Folders that an earlier stage fills: what is below them is let pass.
+        key (`str`, *optional*): The setting that holds the value.
+
+    Raises:
+        InputError: There is no such file or folder.
+
+    >>> check_paths({"dataset_name": "runs/data/sft.jsonl"}, ["runs/data"])
+    >>> check_paths({"datasets": [{"path": "./nowhere"}]})
+    Traceback (most recent call last):
+    r1_trl.errors.InputError: `path: ./nowhere`: no such folder. Check the path, seen from ...
+    """
+    if isinstance(settings, Mapping):
+        for name, value in settings.items():
+            check_paths(value, made, str(name))
+    elif isinstance(settings, list):
+        for value in settings:
+            check_paths(value, made, key)
+    elif isinstance(settings, str) and not any(Path(settings).is_relative_to(folder) for folder in made):
+        if key == "model_name_or_path":
+            require_folder(settings)
+        elif key in ("dataset_name", "path"):
+            require_local(settings, key)
 
 
 def _processes(accelerate_config: str | None) -> int:

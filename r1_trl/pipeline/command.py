@@ -10,8 +10,8 @@ from typing import Any
 from r1_trl.errors import InputError
 from r1_trl.files import write_json
 from r1_trl.pipeline.definition import Stage, read_stages
-from r1_trl.pipeline.folder import PipelineFolder
-from r1_trl.pipeline.plan import Step, format_plan, make_plan
+from r1_trl.pipeline.folder import Forced, PipelineFolder
+from r1_trl.pipeline.plan import LEFT_OUT, Step, format_plan, make_plan
 from r1_trl.pipeline.report import collect_results, format_results
 from r1_trl.pipeline.run import check_steps, run_steps
 from r1_trl.stages.arguments import StageParser
@@ -88,11 +88,29 @@ def main(argv: list[str]) -> None:
         return
     with folder.lock() as lock:
         steps, settings = prepare(stages, folder, config)
+        remember_forced(steps, folder, config)
         run_steps(steps, settings, folder, lock)
+        folder.forced = Forced(stages=folder.forced.stages)
         results = collect_results(steps, folder)
         if settings:
             write_json(folder.path / "pipeline.json", results)
     print(f"\n{format_results(results)}")
+
+
+def remember_forced(steps: Sequence[Step], folder: PipelineFolder, config: PipelineConfig) -> None:
+    """Keeps what `--from` asked for until it has run, so that the same command goes on after an interruption.
+
+    Args:
+        steps (`Sequence[Step]`): The plan.
+        folder ([`PipelineFolder`]): Where it is kept.
+        config ([`PipelineConfig`]): Its `from_stage` and `only` are read.
+    """
+    before = folder.forced
+    names = {step.stage.name for step in steps}
+    waiting = {name: origin for name, origin in before.stages.items() if name in names}
+    waiting |= {step.stage.name: step.forced for step in steps if step.forced and step.state != LEFT_OUT}
+    flags = [config.from_stage, config.only] if config.from_stage else before.flags
+    folder.forced = Forced(flags, waiting)
 
 
 def prepare(

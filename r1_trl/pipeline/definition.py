@@ -14,6 +14,7 @@ from r1_trl.errors import InputError, did_you_mean
 from r1_trl.stages.arguments import read_yaml
 
 TRAINING = ("sft", "grpo", "reward-model")  # may run under `accelerate launch`
+RESUMES_IN_PLACE = (*TRAINING, "rejection-sample", "evaluate", "data judge-pairs")  # others want their folder empty
 WRITES_A_MODEL = ("sft", "grpo", "merge")  # that answers questions, so it can be evaluated
 OURS = ("output_dir", "resume_from_checkpoint")  # settings that the pipeline itself makes
 STAGE_KEYS = ("command", "config", "arguments", "accelerate_config", "evaluate")

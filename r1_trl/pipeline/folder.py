@@ -1,23 +1,46 @@
 """What a pipeline keeps in its folder: one folder for each stage, and `.pipeline` for itself.
 
 `.pipeline/<stage>.json` is written when a stage starts and `<stage>/pipeline.json` when it has ended, so a stage whose
-folder lacks the latter was interrupted. `.pipeline/<stage>.yaml` has the settings that it runs with.
+folder lacks the latter was interrupted. `.pipeline/<stage>.yaml` has the settings that it runs with, secrets included,
+so nobody else may read it. `.pipeline/_from.json` has the stages that `--from` is yet to run.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import yaml
+
 from r1_trl.errors import InputError
+from r1_trl.files import write_json
 
 PATIENCE = 30.0  # seconds that the processes of a pipeline which was killed may take to end
+
+
+@dataclass
+class Forced:
+    """What `--from` asked for and a run has not come to.
+
+    Args:
+        flags (`list`): `--from` and `--only` of the run that goes on; empty when none does.
+        stages (`dict[str, str]`): Stages that were not started since -> the stage that `--from` named.
+    """
+
+    flags: list[str | None] = field(default_factory=list)
+    stages: dict[str, str] = field(default_factory=dict)
+
+    def continues(self, from_stage: str, only: str | None) -> bool:
+        """Whether a call with these flags goes on with that run."""
+        return self.flags == [from_stage, only]
 
 
 class PipelineFolder:
@@ -50,6 +73,26 @@ class PipelineFolder:
     def start(self, stage: str) -> dict[str, Any] | None:
         """What was written when the stage started the last time, or `None`."""
         return _read(self.start_file(stage))
+
+    def write_config(self, stage: str, settings: Mapping[str, Any]) -> Path:
+        """Writes the settings of a stage, for its command; tokens are among them, so for this user alone."""
+        file = self.config_file(stage)
+        file.unlink(missing_ok=True)
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+            yaml.safe_dump(dict(settings), opened, sort_keys=False, allow_unicode=True)
+        return file
+
+    @property
+    def forced(self) -> Forced:
+        """What `--from` is yet to run."""
+        return Forced(**(_read(self.own / "_from.json") or {}))
+
+    @forced.setter
+    def forced(self, forced: Forced) -> None:
+        if forced == Forced():
+            (self.own / "_from.json").unlink(missing_ok=True)
+        else:
+            write_json(self.own / "_from.json", asdict(forced))
 
     def holds(self, stage: str) -> bool:
         """Whether there is anything in the stage's folder."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from r1_trl import __version__
 from r1_trl.errors import InputError, did_you_mean
-from r1_trl.pipeline.definition import Stage
+from r1_trl.pipeline.definition import RESUMES_IN_PLACE, Stage
 from r1_trl.pipeline.folder import PipelineFolder
 from r1_trl.pipeline.inputs import describe_changes, stage_inputs
 
@@ -22,12 +22,14 @@ class Step(NamedTuple):
         state (`str`): `"done"`, `"will run"`, `"will resume"` or `"left out"`.
         why (`str`): The reason, for people.
         inputs (`dict`): As [`stage_inputs`] returns them.
+        forced (`str`, *optional*): The stage that `--from` named, where the stage runs for that alone.
     """
 
     stage: Stage
     state: str
     why: str
     inputs: dict[str, Any]
+    forced: str = ""
 
 
 def make_plan(
@@ -38,7 +40,8 @@ def make_plan(
     Args:
         stages (`Sequence[Stage]`): In their order.
         folder ([`PipelineFolder`]): What was done before.
-        from_stage (`str`, *optional*): This one and all after it run again.
+        from_stage (`str`, *optional*): This one and all after it run again; of a run that did so and was interrupted,
+            those that it had not come to.
         only (`str`, *optional*): Nothing but this one and its evaluation is looked at.
 
     Raises:
@@ -49,11 +52,12 @@ def make_plan(
         if name is not None and name not in names:
             hint = did_you_mean(name, names, quote="`", otherwise=f": the stages are {', '.join(names)}")
             raise InputError(f"`{flag} {name}`: there is no such stage{hint}")
-    first = names.index(from_stage) if from_stage else len(names)
+    forced = dict(folder.forced.stages)
+    if from_stage and not folder.forced.continues(from_stage, only):
+        forced |= dict.fromkeys(names[names.index(from_stage) :], from_stage)
     steps: dict[str, Step] = {}
-    for number, stage in enumerate(stages):
-        forced = f"--from {from_stage}" if number >= first else ""
-        step = decide(stage, folder, [steps[name] for name in stage.needs], forced)
+    for stage in stages:
+        step = decide(stage, folder, [steps[name] for name in stage.needs], forced.get(stage.name, ""))
         if only is not None and step.state != DONE and stage.name not in (only, f"{only}_evaluation"):
             step = step._replace(state=LEFT_OUT, why=f"--only {only}")
         steps[stage.name] = step
@@ -71,7 +75,7 @@ def decide(stage: Stage, folder: PipelineFolder, needs: Iterable[Step], forced: 
         stage ([`Stage`]): The stage.
         folder ([`PipelineFolder`]): What was done before.
         needs (`Iterable[Step]`): What becomes of the stages that it needs.
-        forced (`str`, *optional*): Why it has to run again in any case.
+        forced (`str`, *optional*): The stage that `--from` named, where this one has to run again in any case.
     """
     records = {name: folder.record(name) or {} for name in stage.needs}
     inputs = stage_inputs(stage, {name: record.get("run", "") for name, record in records.items()})
@@ -79,7 +83,7 @@ def decide(stage: Stage, folder: PipelineFolder, needs: Iterable[Step], forced: 
     ended, started = folder.record(stage.name), folder.start(stage.name)
     before = ended or (started if folder.holds(stage.name) else None)
     if forced:
-        return Step(stage, RUNS, forced, inputs)
+        return Step(stage, RUNS, f"--from {forced}", inputs, forced)
     if before is None:
         strange = folder.holds(stage.name)
         return Step(stage, RUNS, "its folder is not this pipeline's" if strange else "never run", inputs)
@@ -88,7 +92,8 @@ def decide(stage: Stage, folder: PipelineFolder, needs: Iterable[Step], forced: 
     if changes or (again and ended):
         return Step(stage, RUNS, changes or f"`{again[0]}` runs again", inputs)
     if ended is None:
-        return Step(stage, RUNS if again else RESUMES, "was interrupted", inputs)
+        resumes = stage.command in RESUMES_IN_PLACE and not again
+        return Step(stage, RESUMES if resumes else RUNS, "was interrupted", inputs)
     other = ended["r1-trl"] != __version__
     return Step(stage, DONE, f"by r1-trl {ended['r1-trl']}, this is {__version__}" if other else "", inputs)
 

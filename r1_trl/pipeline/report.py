@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from r1_trl import __version__
@@ -63,6 +63,22 @@ def format_results(results: dict[str, Any]) -> str:
             seconds = f"{evaluation['seconds']:.1f}" if evaluation else ""
             cells = [f"{measured[name][key]:.3f}" if key in measured[name] else "" for key in columns]
             rows.append([name, f"{stage['seconds']:.1f}", *([seconds] if evaluated else []), *cells])
+    return "\n".join([_table(rows), *_by_source(measured), f"{results['seconds']:.1f} seconds in all"])
+
+
+def _by_source(measured: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A table of pass@1 by source, where evaluations have several."""
+    scores = {
+        name: {source: metrics["pass@1"] for source, metrics in found["by_source"].items()}
+        for name, found in measured.items()
+        if len(found.get("by_source", {})) > 1
+    }
+    sources = list(dict.fromkeys(source for found in scores.values() for source in found))
+    rows = [[name, *(f"{found[s]:.3f}" if s in found else "" for s in sources)] for name, found in scores.items()]
+    return [f"\n{_table([['pass@1 by source', *sources], *rows])}\n"] if rows else []
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
-    return "\n".join([*(line.rstrip() for line in lines), f"{results['seconds']:.1f} seconds in all"])
+    return "\n".join(line.rstrip() for line in lines)

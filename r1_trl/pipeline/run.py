@@ -8,8 +8,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-import yaml
-
 from r1_trl import __version__
 from r1_trl.files import write_json
 from r1_trl.pipeline.check import Question, check_stages
@@ -40,7 +38,7 @@ def check_steps(steps: Sequence[Step], folder: PipelineFolder) -> dict[str, dict
     settings = [replace_references(stage.settings, folder.path, names) for stage in pending]
     launch = [None if stage.accelerate_config is None else str(stage.accelerate_config) for stage in pending]
     questions = [
-        Question(stage.command, stage.place, values, config)
+        Question(stage.command, stage.place, values, config, [str(folder.path / name) for name in stage.needs])
         for stage, values, config in zip(pending, settings, launch, strict=True)
     ]
     whole = {}
@@ -99,8 +97,10 @@ def run_step(step: Step, settings: Mapping[str, Any], folder: PipelineFolder, lo
         begun = {"run": uuid.uuid4().hex[:12], "starts": 0, "inputs": stage_inputs(stage, runs)}
     begun = {**begun, "stage": stage.name, "r1-trl": __version__, "starts": begun["starts"] + 1}
     write_json(folder.start_file(stage.name), begun)
-    config = folder.config_file(stage.name)
-    config.write_text(yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    forced = folder.forced
+    if forced.stages.pop(stage.name, None):
+        folder.forced = forced
+    config = folder.write_config(stage.name, settings)
     launch = f"accelerate launch --config_file {stage.accelerate_config} -m r1_trl"
     print(f"$ {launch if stage.accelerate_config else 'r1-trl'} {stage.command} --config {config}", flush=True)
     words = stage_words(stage.command, config, stage.accelerate_config)

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 import torch
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-from transformers.utils import cached_file
 
 from r1_trl.errors import InputError
-from r1_trl.miniature import resolve_model_path
+from r1_trl.model_files import find_file, local_path, locate_base
 from r1_trl.preference.head import keep_head_exact
 from r1_trl.preference.text import SCORES
 
@@ -56,8 +55,7 @@ def find_reward_model(name: str) -> RewardModel:
 (AutoModelForSequenceClassification with one label): train one by `r1-trl reward-model`
     """
     place = f"`model_name_or_path: {name}`"
-    path = resolve_model_path(str(name))
-    path = str(Path(path).expanduser()) if Path(path).expanduser().is_dir() else path
+    path = local_path(str(name))
     if not Path(path).is_dir() and (path.startswith((".", "/", "~")) or path.count("/") > 1):
         raise InputError(f"{place}: no such folder. Name the folder of a reward model, or one of the Hub")
     record = _read_json(path, RECORD, place) or {}
@@ -67,7 +65,7 @@ def find_reward_model(name: str) -> RewardModel:
     base = None if adapter is None else _check_adapter(adapter, place)
     if adapter is None:
         _check_whole(path, place)
-    if not any(_find(folder, "tokenizer_config.json") for folder in (path, base) if folder):
+    if not any(find_file(folder, "tokenizer_config.json") for folder in (path, base) if folder):
         raise InputError(f"{place} holds no tokenizer: save it there as well")
     return RewardModel(name, path, base, record)
 
@@ -93,23 +91,15 @@ def load_reward_model(found: RewardModel, dtype: torch.dtype, quantization_confi
 
 def load_tokenizer(found: RewardModel) -> Any:
     """The tokenizer of a reward model, or that of its base, with a pad token."""
-    own = _find(found.path, "tokenizer_config.json")
+    own = find_file(found.path, "tokenizer_config.json")
     tokenizer = AutoTokenizer.from_pretrained(found.path if own or found.base is None else found.base)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def _find(path: str, name: str) -> Path | None:
-    try:
-        found = cached_file(path, name)
-    except OSError:
-        return None
-    return None if found is None else Path(found)
-
-
 def _read_json(path: str, name: str, place: str) -> dict[str, Any] | None:
-    file = _find(path, name)
+    file = find_file(path, name)
     if file is None:
         return None
     try:
@@ -127,7 +117,7 @@ def _check_adapter(settings: dict[str, Any], place: str) -> str:
             f"{place} is an adapter with `task_type: {settings.get('task_type')}` and no reward model's (SEQ_CLS): "
             "train one by `r1-trl reward-model`"
         )
-    base = resolve_model_path(str(settings.get("base_model_name_or_path")))
+    base = locate_base(str(settings.get("base_model_name_or_path")))
     try:
         AutoConfig.from_pretrained(base)
     except (OSError, ValueError, KeyError) as error:

@@ -12,7 +12,7 @@ from trl.trainer.utils import pad
 
 from r1_trl.completion import Messages
 from r1_trl.errors import InputError
-from r1_trl.grpo.adapters import compute_dtype
+from r1_trl.precision import compute_dtype
 from r1_trl.preference.folder import RewardModel, load_reward_model, load_tokenizer
 from r1_trl.preference.text import response_ids, template_problem
 
@@ -112,11 +112,23 @@ class RewardScorer:
             self.model.to("cpu")
         return logits
 
-    def _load(self, conversational: bool) -> None:
+    def load_tokenizer(self, conversational: bool) -> Any:
+        """The model's tokenizer.
+
+        Args:
+            conversational (`bool`): Prompts are messages.
+
+        Raises:
+            [`~r1_trl.errors.InputError`]: They are, and its chat template does not show what is to be scored.
+        """
         tokenizer = load_tokenizer(self.found)
         problem = template_problem(tokenizer, self.scores) if conversational else None
         if problem is not None:
             raise InputError(f"`model_name_or_path: {self.found.name}`: {problem}")
+        return tokenizer
+
+    def _load(self, conversational: bool) -> None:
+        tokenizer = self.load_tokenizer(conversational)
         device = self._device()
         dtype = getattr(torch, self.dtype) if self.dtype else compute_dtype(device.type == "cpu")
         settings: Any = {**self.quantisation, "dtype": str(dtype).removeprefix("torch.")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ class Candidate:
     """One answer.
 
     Args:
-        question (`int`): Index of the question.
+        question (`int`): Index of the question's row.
         number (`int`): Index among the answers to the question.
         row (`dict`): The question's row: `prompt`, and `solution`, `language`, `source` where it has them.
         sample ([`Sample`]): The answer.
@@ -35,6 +36,11 @@ class Candidate:
     parsed: Completion
     verdict: float | None = None
     reason: str = ""
+
+    @property
+    def asks(self) -> str:
+        """The prompt as JSON: what is the same in rows that repeat a question, as those of a weighted mixture do."""
+        return json.dumps(self.row["prompt"], sort_keys=True)
 
 
 def make_candidates(
@@ -88,16 +94,16 @@ def verify(candidates: Sequence[Candidate]) -> list[Candidate]:
     ]
 
 
-def pass_rates(candidates: Sequence[Candidate]) -> dict[int, float]:
-    """The share of right answers among the graded ones, by question. Questions without a graded answer have none.
+def pass_rates(candidates: Sequence[Candidate]) -> dict[str, float]:
+    """The share of right answers among the graded ones, by [`Candidate.asks`]. Without a graded answer, there is none.
 
     >>> parsed = parse_completion("4")
-    >>> answer = Candidate(0, 0, {}, Sample("4", 2, False), False, parsed)
+    >>> answer = Candidate(0, 0, {"prompt": "2 + 2"}, Sample("4", 2, False), False, parsed)
     >>> pass_rates([replace(answer, verdict=1.0), replace(answer, verdict=0.0), answer])
-    {0: 0.5}
+    {'"2 + 2"': 0.5}
     """
-    verdicts: dict[int, list[bool]] = defaultdict(list)
+    verdicts: dict[str, list[bool]] = defaultdict(list)
     for candidate in candidates:
         if candidate.verdict is not None:
-            verdicts[candidate.question].append(candidate.verdict == 1)
+            verdicts[candidate.asks].append(candidate.verdict == 1)
     return {question: sum(right) / len(right) for question, right in verdicts.items()}

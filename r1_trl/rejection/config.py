@@ -21,7 +21,7 @@ class RejectionSamplingConfig(SamplingConfig):
         output_dir (`str`, *optional*, defaults to `"runs/rejection_sampling"`):
             Where all files go.
         num_questions (`int`, *optional*):
-            The first so many rows; all by default.
+            The first so many rows, of a mixture each source's share of them; all by default.
         languages (`list[str]`, *optional*):
             Languages that may occur, see [`~rewards.LanguageConsistencyReward`].
         answer_tags (`bool`, *optional*, defaults to `True`):
@@ -57,7 +57,7 @@ class RejectionSamplingConfig(SamplingConfig):
     """
 
     output_dir: str = field(default="runs/rejection_sampling", metadata={"help": "Where all files go."})
-    num_questions: int | None = field(default=None, metadata={"help": "The first so many rows; all by default."})
+    num_questions: int | None = field(default=None, metadata={"help": "So many questions; all by default."})
     languages: list[str] | None = field(default=None, metadata={"help": "Languages that may occur; all by default."})
     answer_tags: bool = field(default=True, metadata={"help": "Well-formed answers have <answer> tags."})
     keep_unverified: bool = field(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from r1_trl.completion import THINK_OPEN
 from r1_trl.rejection.candidates import Candidate
+from r1_trl.tasks.questions import asked
 
 
 def sft_rows(
     candidates: Sequence[Candidate],
-    rates: Mapping[int, float],
+    rates: Mapping[str, float],
     dataset: str,
     model: str,
     seeds: Mapping[tuple[int, int], int],
@@ -23,7 +21,7 @@ def sft_rows(
 
     Args:
         candidates (`Sequence[Candidate]`): The kept answers.
-        rates (`Mapping[int, float]`): Pass rates by question.
+        rates (`Mapping[str, float]`): Pass rates by [`Candidate.asks`].
         dataset (`str`): The questions' name; the `source` of rows without one.
         model (`str`): Who gave them.
         seeds (`Mapping`): (question, number) -> seed.
@@ -44,7 +42,7 @@ def sft_rows(
             "model": model,
             "sample": answer.number,
             "seed": seeds[answer.question, answer.number],
-            "pass_rate": rates.get(answer.question),
+            "pass_rate": rates.get(answer.asks),
             "verified": answer.verdict is not None,
             "num_tokens": answer.sample.num_tokens,
         }
@@ -53,31 +51,16 @@ def sft_rows(
 
 
 def prompt_messages(answer: Candidate) -> list[dict[str, Any]]:
-    """The prompt as a conversation; a text is what the user says, without a `<think>` at its end."""
+    """The prompt as a conversation; a text, without R1-Zero's template or a `<think>` at its end, is the user's."""
     prompt = answer.row["prompt"]
     if not isinstance(prompt, str):
         return [dict(message) for message in prompt]
     text = prompt.rstrip()
     if text.endswith(THINK_OPEN):
         text = text.removesuffix(THINK_OPEN).rstrip()
-    return [{"role": "user", "content": text}]
+    return [{"role": "user", "content": asked(text)}]
 
 
 def whole_completion(answer: Candidate) -> str:
     """The completion, with the `<think>` that its prompt has opened: a row is whole whatever template reads it."""
     return f"{THINK_OPEN}{answer.sample.completion}" if answer.think_opened else answer.sample.completion
-
-
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes JSONL so that the file is either the old one or the new one, whenever the process dies.
-
-    >>> import tempfile
-    >>> file = Path(tempfile.mkdtemp()) / "sft.jsonl"
-    >>> write_rows(file, [{"sample": 0}])
-    >>> file.read_text()
-    '{"sample": 0}\\n'
-    """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    unfinished.replace(path)

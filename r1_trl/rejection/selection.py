@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import unicodedata
 from collections import defaultdict
@@ -13,23 +12,23 @@ from r1_trl.rejection.config import RejectionSamplingConfig
 from r1_trl.rejection.filters import Filter
 
 
-def group_filters(rates: Mapping[int, float], config: RejectionSamplingConfig) -> dict[str, Filter]:
+def group_filters(rates: Mapping[str, float], config: RejectionSamplingConfig) -> dict[str, Filter]:
     """The filters that compare answers, in their order. Each answer may be shown to them once.
 
     Args:
-        rates (`Mapping[int, float]`): Pass rates by question.
+        rates (`Mapping[str, float]`): Pass rates by [`Candidate.asks`].
         config ([`RejectionSamplingConfig`]): Thresholds and M.
     """
     seen: set[tuple[str, str]] = set()
 
     def is_new(answer: Candidate) -> bool:
-        key = (json.dumps(answer.row["prompt"]), normalise(answer.sample.completion))
+        key = (answer.asks, normalise(answer.sample.completion))
         repeats = config.deduplicate and key in seen
         seen.add(key)
         return not repeats
 
     def in_window(answer: Candidate) -> bool:
-        rate = rates.get(answer.question)
+        rate = rates.get(answer.asks)
         if rate is None:  # nothing of the question is graded, and it was to be kept
             return True
         return (config.min_pass_rate or 0.0) <= rate <= (1.0 if config.max_pass_rate is None else config.max_pass_rate)
@@ -47,7 +46,7 @@ def normalise(text: str) -> str:
 
 
 def select(candidates: Sequence[Candidate], most: int | None, selection: str, seed: int) -> list[Candidate]:
-    """At most M answers to each question, in the order in which they came.
+    """At most M answers to each question, in the order in which they came. Rows with the same prompt ask one question.
 
     Args:
         candidates (`Sequence[Candidate]`): Answers.
@@ -58,14 +57,14 @@ def select(candidates: Sequence[Candidate], most: int | None, selection: str, se
     """
     if most is None:
         return list(candidates)
-    groups: dict[int, list[Candidate]] = defaultdict(list)
+    groups: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
-        groups[candidate.question].append(candidate)
+        groups[candidate.asks].append(candidate)
     kept: set[tuple[int, int]] = set()
-    for question, group in groups.items():
+    for asks, group in groups.items():
         if selection == "shortest":
             chosen = sorted(group, key=lambda answer: answer.sample.num_tokens)[:most]
         else:
-            chosen = random.Random(f"{seed} {question}").sample(group, min(most, len(group)))
+            chosen = random.Random(f"{seed} {asks}").sample(group, min(most, len(group)))
         kept |= {(answer.question, answer.number) for answer in chosen}
     return [candidate for candidate in candidates if (candidate.question, candidate.number) in kept]

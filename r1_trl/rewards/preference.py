@@ -100,6 +100,14 @@ reward model (AutoModelForSequenceClassification with one label): train one by `
             raise InputError(f"{self.__name__}: {error}") from error
         self.apply_sigmoid = (trained or self.kind) == "safety" if apply_sigmoid is None else apply_sigmoid
 
+    def check_template(self) -> None:
+        """Makes sure that the model can read conversations, without loading its weights.
+
+        Raises:
+            [`~r1_trl.errors.InputError`]: The tokenizer's chat template does not show what is to be scored.
+        """
+        self.scorer.load_tokenizer(conversational=True)
+
     def _check(self, model: str, trained: str | None, scores: str | None) -> str:
         if self.kind and trained and trained != self.kind:
             raise InputError(

@@ -47,7 +47,25 @@ def get_reward(name: str, **kwargs: Any) -> Reward:
 helpful_reward, language_consistency_reward, safety_reward, think_only_format_reward; did you mean 'accuracy_reward'? \
 A reward of your own goes by its dotted path, such as my_pkg.rewards.my_reward
     """
+    reward = find_reward(name, **kwargs)
+    return reward(**kwargs) if isinstance(reward, type) else reward
+
+
+def find_reward(name: str, **kwargs: Any) -> type[Reward] | Reward:
+    """The same as [`get_reward`], with the class of a reward that takes arguments in place of its instance.
+
+    So nothing that the arguments name has to be there: a reward model may be trained later.
+
+    >>> find_reward("helpful_reward", model_name_or_path="runs/helpful").__name__
+    'HelpfulReward'
+    """
     known = _MODULES | _CLASSES
+    if "/" in name:
+        raise InputError(
+            f"`{name}` is the path of a model: score with a reward model by `helpful_reward` or `safety_reward`, and "
+            f"`reward_kwargs: {{helpful_reward: {{model_name_or_path: {name}}}}}`, or with one of another kind by "
+            "`r1_trl.rewards.preference.PreferenceReward` in their place"
+        )
     if name not in known and "." not in name:
         hint = did_you_mean(name, known)
         raise InputError(
@@ -59,8 +77,8 @@ A reward of your own goes by its dotted path, such as my_pkg.rewards.my_reward
         path = _CLASSES[name]
     reward = import_callable(path, "reward")
     if isinstance(reward, type):
-        return _instance(name, reward, kwargs)
-    if kwargs:
+        _check_arguments(name, reward, kwargs)
+    elif kwargs:
         raise InputError(
             f"reward {name!r} takes no arguments, got {', '.join(sorted(kwargs))}; those that do: "
             f"{', '.join(sorted(_CLASSES))}, or a class of your own by its dotted path"
@@ -68,7 +86,7 @@ A reward of your own goes by its dotted path, such as my_pkg.rewards.my_reward
     return reward
 
 
-def _instance(name: str, reward: type, kwargs: dict[str, Any]) -> Reward:
+def _check_arguments(name: str, reward: type, kwargs: dict[str, Any]) -> None:
     # bind first: a TypeError from inside the class is a bug, and keeps its traceback.
     try:
         inspect.signature(reward).bind(**kwargs)
@@ -76,5 +94,3 @@ def _instance(name: str, reward: type, kwargs: dict[str, Any]) -> Reward:
         raise InputError(
             f"reward {name!r} does not take {kwargs!r}: {error}. `reward_kwargs` names its arguments"
         ) from error
-    instance: Reward = reward(**kwargs)
-    return instance

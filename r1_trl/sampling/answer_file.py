@@ -39,7 +39,7 @@ class AnswerFile:
     >>> _ = path.open("a").write('{"question": 0, "sam')  # killed
     >>> with AnswerFile(path, {"temperature": 0.6}, exact=False) as file:
     ...     file.answers
-    {(0, 0): Sample(completion='4', num_tokens=2, truncated=False)}
+    {(0, 0): Sample(completion='4', num_tokens=2, truncated=False, refusal=None)}
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any], exact: bool) -> None:
@@ -78,6 +78,8 @@ class AnswerFile:
             state (`str`, *optional*): The sampler's, where it can go on after this answer.
         """
         line = {"question": key[0], "sample": key[1], **sample._asdict()}
+        if sample.refusal is None:
+            del line["refusal"]
         self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
         self.answers[key] = sample

@@ -7,6 +7,7 @@ the kinds of errors. Its retries are off: here a failed request may go to anothe
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import queue
 import threading
@@ -24,13 +25,19 @@ if TYPE_CHECKING:
 
 PROBE_TIMEOUT = 10.0  # seconds in which a server that has failed must list its models
 BUSY = (408, 409, 425, 429)  # with 5xx, the answers that a later try may better
+REFUSALS = (400, 413, 422)  # of one prompt, such as one that is too long; other statuses are of the whole run
+
+
+class NoAnswerError(Exception):
+    """A server has said that all is well, and sent something else than an answer."""
 
 
 class OpenAISampler:
     """Asks servers for one answer at a time, many at once.
 
     Texts go to `/completions`, conversations to `/chat/completions`. A request that fails is tried again, on whichever
-    server works, until no server has for `server_timeout` seconds. What is not sent, such as `top_k`, is the server's
+    server works, until no server has for `server_timeout` seconds. One that is refused for what it asks (400, 413,
+    422) has an empty answer with the server's words as `refusal`. What is not sent, such as `top_k`, is the server's
     own default.
 
     Args:
@@ -81,7 +88,8 @@ class OpenAISampler:
         """See [`Sampler.sample`].
 
         Raises:
-            InputError: A server refuses a request for good, or no server has answered for `server_timeout` seconds.
+            InputError: A server refuses whoever asks (401, 403, 404, ...), no client can be made, or no server has
+                answered for `server_timeout` seconds.
         """
         # In a thread of its own, so that it works in a notebook too, whose own event loop already runs.
         answers: queue.SimpleQueue[tuple[int, Sample] | BaseException] = queue.SimpleQueue()
@@ -124,11 +132,16 @@ class OpenAISampler:
     def _client(self, url: str) -> AsyncOpenAI:
         from openai import AsyncOpenAI
 
-        key = os.environ[self.api_key_env] if self.api_key_env else "none"
-        return AsyncOpenAI(base_url=url, api_key=key, timeout=self.request_timeout, max_retries=0)
+        key = os.environ.get(self.api_key_env) if self.api_key_env else "none"
+        if not key:
+            raise InputError(f"`{self.api_key_env}`: no such environment variable. Set it to the key for {url}")
+        try:
+            return AsyncOpenAI(base_url=url, api_key=key, timeout=self.request_timeout, max_retries=0)
+        except (ImportError, ValueError) as error:  # a proxy that is wrong, or takes another package
+            raise InputError(f"no client can be made for {url}: {error}") from error
 
     async def _ask(self, servers: Servers, request: Request) -> Sample:
-        from openai import APIConnectionError, APIStatusError
+        from openai import APIConnectionError, APIResponseValidationError, APIStatusError
 
         while True:
             server = await servers.acquire()
@@ -142,7 +155,12 @@ class OpenAISampler:
                 await servers.failed(
                     server, sent, error.__cause__ if isinstance(error.__cause__, Exception) else error
                 )
+            except (NoAnswerError, APIResponseValidationError, json.JSONDecodeError) as error:
+                await servers.failed(server, sent, error)
             except APIStatusError as error:
+                if error.status_code in REFUSALS:
+                    await servers.answered(server)
+                    return Sample("", 0, True, refusal=_words(str(error)))
                 if error.status_code < 500 and error.status_code not in BUSY:
                     raise InputError(f"{server.url} refuses a request: {error}") from error
                 await servers.failed(server, sent, error, _retry_after(error))
@@ -154,16 +172,17 @@ class OpenAISampler:
         settings: dict[str, Any] = {**self.settings, "seed": request.seed}
         if isinstance(request.prompt, str):
             response: Any = await client.completions.create(prompt=request.prompt, **settings)
-            text = response.choices[0].text
+            choice = _choice(response, "text")
+            text = choice.text
         else:
             messages: Any = list(request.prompt)
             response = await client.chat.completions.create(messages=messages, **settings)
-            text = _message_text(response.choices[0].message)
+            choice = _choice(response, "message")
+            text = _message_text(choice.message)
         if response.usage is None:
             raise InputError(f"{client.base_url} tells no `usage`: the number of tokens of an answer is needed")
-        # Lone surrogates can be in JSON, but in no file.
-        text = text.encode(errors="replace").decode()
-        return Sample(text, response.usage.completion_tokens, response.choices[0].finish_reason == "length")
+        text = _words(text)
+        return Sample(text, response.usage.completion_tokens, choice.finish_reason == "length")
 
 
 def check_openai() -> None:
@@ -181,13 +200,25 @@ def check_openai() -> None:
 def _run(loop: asyncio.AbstractEventLoop, asking: asyncio.Task[None], answers: queue.SimpleQueue[Any]) -> None:
     try:
         loop.run_until_complete(asking)
-    except asyncio.CancelledError:
-        pass
-    except BaseExceptionGroup as group:
-        error = group.exceptions[0]
+    except BaseException as failure:  # noqa: BLE001 - the main thread waits, and raises whatever it is
+        error = failure.exceptions[0] if isinstance(failure, BaseExceptionGroup) else failure
         if isinstance(error, NoServerError):
             error = InputError(f"no server has answered for too long (`server_timeout`). The last error: {error}")
         answers.put(error)
+
+
+def _choice(response: Any, content: str) -> Any:
+    """The first answer of a response; the client does not look at what servers send."""
+    choices = getattr(response, "choices", None)
+    if not choices or getattr(choices[0], content, None) is None:
+        sent = response.to_json(indent=None) if hasattr(response, "to_json") else str(response)
+        raise NoAnswerError(f"no answer in its response: {_words(sent)[:200]}")
+    return choices[0]
+
+
+def _words(text: str) -> str:
+    """A server's words without lone surrogates, which can be in JSON, but in no file."""
+    return text.encode(errors="replace").decode()
 
 
 async def _probe(client: AsyncOpenAI) -> None:
@@ -195,7 +226,7 @@ async def _probe(client: AsyncOpenAI) -> None:
     from openai import APIStatusError
 
     try:
-        await client.models.list(timeout=PROBE_TIMEOUT)
+        await client.models.with_raw_response.list(timeout=PROBE_TIMEOUT)  # what it says does not matter
     except APIStatusError as error:
         if error.status_code >= 500 or error.status_code in BUSY:
             raise  # any other answer is one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from r1_trl.sampling.answer_file import AnswerFile
+from r1_trl.errors import InputError
+from r1_trl.sampling.answer_file import AnswerFile, remove_answers
 from r1_trl.sampling.sampler import ExactSampler, Prompt, Request, Sample, Sampler, answer_seed
+
+logger = logging.getLogger(__name__)
 
 
 def sample_to_file(
@@ -26,7 +30,8 @@ def sample_to_file(
 ) -> list[list[Sample]]:
     """Samples what is missing in a file of answers, and reads all of it.
 
-    Kill it at any moment and call it again with the same arguments: it goes on without a duplicate or a gap.
+    Kill it at any moment and call it again with the same arguments: it goes on without a duplicate or a gap. Answers
+    that a server has refused are told at the end, and are not asked for again.
 
     Args:
         sampler ([`Sampler`]): Any backend.
@@ -41,7 +46,8 @@ def sample_to_file(
         `list[list[Sample]]`: Q lists of k answers.
 
     Raises:
-        InputError: The file is another run's, is damaged, or is in use.
+        InputError: The file is another run's, is damaged, or is in use; or every answer was refused, and then it is
+            deleted.
     """
     wanted = [(question, number) for question in range(len(prompts)) for number in range(num_generations)]
     with AnswerFile(Path(path), fingerprint, isinstance(sampler, ExactSampler)) as file:
@@ -58,7 +64,44 @@ def sample_to_file(
                 if state is not None or not isinstance(sampler, ExactSampler):  # a batch comes at once
                     bar.set_postfix_str(f"{tokens / (time.monotonic() - started):,.0f} tokens/s", refresh=False)
                     bar.update(len(file.answers) - bar.n)
-        return _in_order(file, len(prompts), num_generations)
+        samples = _in_order(file, len(prompts), num_generations)
+    try:
+        tell_refusals(samples)
+    except InputError:
+        remove_answers(Path(path))  # there is nothing in it, and the server may be mended
+        raise
+    return samples
+
+
+def tell_refusals(samples: Sequence[Sequence[Sample]]) -> None:
+    """Warns of the answers that a server has refused.
+
+    Args:
+        samples (`Sequence[Sequence[Sample]]`): Q lists of answers.
+
+    Raises:
+        InputError: All of them are refused.
+
+    >>> tell_refusals([[Sample("", 0, True, refusal="too long")]])
+    Traceback (most recent call last):
+    r1_trl.errors.InputError: the server refuses every request, the first one with: too long
+    """
+    refusals = [(question, answer.refusal) for question, answers in enumerate(samples) for answer in answers]
+    refused = [(question, words) for question, words in refusals if words is not None]
+    if not refused:
+        return
+    if len(refused) == len(refusals):
+        raise InputError(f"the server refuses every request, the first one with: {refused[0][1]}")
+    questions = sorted({question for question, _ in refused})
+    shown = ", ".join(map(str, questions[:10])) + (", ..." if len(questions) > 10 else "")
+    logger.warning(
+        "%d of %d answers were refused by the server and count as empty: those to the questions with the index %s. "
+        "The first refusal: %s",
+        len(refused),
+        len(refusals),
+        shown,
+        refused[0][1],
+    )
 
 
 def read_finished(
@@ -76,8 +119,11 @@ def read_finished(
     if not Path(path).exists():
         return None
     with AnswerFile(Path(path), fingerprint, exact=False) as file:
-        whole = len(file.answers) == num_questions * num_generations
-        return _in_order(file, num_questions, num_generations) if whole else None
+        if len(file.answers) != num_questions * num_generations:
+            return None
+        samples = _in_order(file, num_questions, num_generations)
+    tell_refusals(samples)
+    return samples
 
 
 def _in_order(file: AnswerFile, num_questions: int, num_generations: int) -> list[list[Sample]]:

@@ -16,6 +16,7 @@ class Sample(NamedTuple):
     completion: str  # text, without the end token
     num_tokens: int  # with the end token
     truncated: bool  # reached the maximum length before its end
+    refusal: str | None = None  # a server's words, where it would not answer: the completion is empty then
 
 
 class Request(NamedTuple):

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 from huggingface_hub import snapshot_download
 from peft import PeftConfig, PeftModel, PeftType
 from transformers import AutoConfig, AutoProcessor
-from transformers.utils import cached_file
 from trl import ModelConfig
 from trl.trainer.utils import create_model_from_path
 
 from r1_trl.errors import InputError
-from r1_trl.miniature import PREFIX, resolve_model_path
+from r1_trl.model_files import find_file, local_path, locate_base
+from r1_trl.stages.record import read_stage_record
 
 LORA_SETTINGS = {  # the flag, and its name in adapter_config.json
     "lora_r": "r",
@@ -70,8 +70,7 @@ def find_adapter(name: str, revision: str = "main") -> Adapter | None:
     >>> find_adapter("miniature:base") is None
     True
     """
-    path = resolve_model_path(name)
-    path = str(Path(path).expanduser()) if Path(path).expanduser().is_dir() else path
+    path = local_path(name)
     config = find_file(path, "adapter_config.json", revision)
     if config is None:
         return None
@@ -81,28 +80,13 @@ def find_adapter(name: str, revision: str = "main") -> Adapter | None:
         path = _download(path, revision)
     if not any(Path(path).glob("adapter_model.*")):
         raise InputError(f"`model_name_or_path: {name}` holds no adapter_model.safetensors: save the adapter there")
-    base = _portable(str(settings["base_model_name_or_path"]))
+    base = locate_base(str(settings["base_model_name_or_path"]))
     base_revision = settings.get("revision") or "main"
     _check_base(base, base_revision, place)
     for tokenizer in ((path, "main"), (base, base_revision)):
         if find_file(tokenizer[0], "tokenizer_config.json", tokenizer[1]) is not None:
             return Adapter(path, settings, base, base_revision, tokenizer, _read_trained(Path(path)))
     raise InputError(f"neither `model_name_or_path: {name}` nor its base `{base}` holds a tokenizer: save it there")
-
-
-def find_file(path: str, name: str, revision: str = "main") -> Path | None:
-    """A file of a folder or of a Hub repository, or `None`.
-
-    >>> find_file(resolve_model_path("miniature:base"), "config.json").name
-    'config.json'
-    """
-    if Path(path).is_dir():
-        return Path(path) / name if (Path(path) / name).is_file() else None
-    try:
-        found = cached_file(path, name, revision=revision)
-    except OSError:
-        return None
-    return None if found is None else Path(found)
 
 
 def _download(name: str, revision: str) -> str:
@@ -126,14 +110,6 @@ def _read_settings(config: Path, place: str) -> dict[str, Any]:
     return settings
 
 
-def _portable(base: str) -> str:
-    # PEFT saves where the embedded base lay, which is somewhere else on another machine.
-    folder = Path(base).expanduser()
-    if not folder.exists() and folder.parts[-3:] == ("r1_trl", "miniature", "base"):
-        return resolve_model_path(f"{PREFIX}base")
-    return resolve_model_path(str(folder) if folder.is_dir() else base)
-
-
 def _check_base(base: str, revision: str, place: str) -> None:
     remedy = "Move the base back, or set `base_model_name_or_path` in that file to where it is"
     if not Path(base).is_dir() and (base.startswith((".", "/", "~")) or base.count("/") > 1):
@@ -147,14 +123,9 @@ def _check_base(base: str, revision: str, place: str) -> None:
 def _read_trained(folder: Path) -> dict[str, Any]:
     """A checkpoint lies in the folder of its run, which holds the record once the run has ended."""
     for place in (folder, folder.parent) if folder.name.startswith("checkpoint-") else (folder,):
-        record = place / "stage.json"
-        if record.is_file():
-            try:
-                arguments = json.loads(record.read_text(encoding="utf-8")).get("arguments", {})
-            except ValueError as error:
-                raise InputError(f"{record} is no JSON: {error}. Take it away, or mend it") from error
-            if "learning_rate" in arguments:  # not of an evaluation
-                return {name: arguments[name] for name in ("dtype", *QUANTISATION) if arguments.get(name) is not None}
+        arguments = read_stage_record(place).get("arguments", {})
+        if "learning_rate" in arguments:  # not of an evaluation
+            return {name: arguments[name] for name in ("dtype", *QUANTISATION) if arguments.get(name) is not None}
     return {}
 
 

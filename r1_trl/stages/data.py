@@ -85,12 +85,16 @@ def load_datasets(
     return train, test if evaluates else None
 
 
-def load_rows(config: DataConfig, mixture: R1DatasetMixtureConfig) -> tuple[str, Dataset | IterableDataset]:
-    """Loads all rows of one dataset or of a mixture, for a tool that does not train.
+def load_rows(
+    config: DataConfig, mixture: R1DatasetMixtureConfig, held_out: bool = False
+) -> tuple[str, Dataset | IterableDataset]:
+    """Loads the rows of one dataset or of a mixture, for a tool that does not train.
 
     Args:
         config ([`DataConfig`]): The dataset's name.
         mixture ([`R1DatasetMixtureConfig`]): `datasets`, in place of it.
+        held_out (`bool`, *optional*, defaults to `False`): Where `test_split_size` or a `test_split` holds rows out,
+            take them instead of those to train on. Where nothing is held out, there is one side.
 
     Returns:
         `tuple`: What to call the rows, and the rows.
@@ -102,10 +106,12 @@ def load_rows(config: DataConfig, mixture: R1DatasetMixtureConfig) -> tuple[str,
         problem = "both are named" if config.dataset_name else "`dataset_name` is missing"
         raise InputError(f"{problem}: name the rows once, by `dataset_name` or by `datasets` (a mixture)")
     if mixture.datasets:
-        return MIXTURE, load_mixture(mixture)[0]
-    entry = R1DatasetConfig(str(config.dataset_name), config.dataset_config, split=config.dataset_split)
-    rows, _ = load_mixture(_alone(entry, mixture, config.dataset_streaming), False, "dataset_name")
-    return entry.path, rows
+        name, (train, test) = MIXTURE, load_mixture(mixture)
+    else:
+        entry = R1DatasetConfig(str(config.dataset_name), config.dataset_config, split=config.dataset_split)
+        alone = _alone(entry, mixture, config.dataset_streaming)
+        name, (train, test) = entry.path, load_mixture(alone, False, "dataset_name")
+    return name, test if held_out and test is not None else train
 
 
 def as_mixture(mixture_args: DatasetMixtureConfig) -> R1DatasetMixtureConfig:

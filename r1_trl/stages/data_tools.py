@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import importlib
 
+from r1_trl.cli import Command
 from r1_trl.errors import InputError, did_you_mean
 
-# name -> (module with `main(argv)`, summary)
 TOOLS = {
-    "decontaminate": ("r1_trl.stages.decontaminate", "drop the rows that share a 10-gram with an evaluation set"),
-    "judge-pairs": ("r1_trl.stages.judge_pairs", "build pairs of a better and a worse answer by an LLM's votes"),
+    "decontaminate": Command("r1_trl.stages.decontaminate", "drop rows that share a 10-gram with an evaluation set"),
+    "judge-pairs": Command("r1_trl.stages.judge_pairs", "pairs of a better and a worse answer by an LLM's votes"),
 }
 
 
 def usage() -> str:
     """The text of `r1-trl data --help`."""
-    rows = "\n".join(f"  {name:<15}{summary}" for name, (_, summary) in TOOLS.items())
+    rows = "\n".join(f"  {name:<15}{command.summary}" for name, command in TOOLS.items())
     return f"""usage: r1-trl data TOOL [--config FILE.yaml] [--flag VALUE ...]
 
 {rows}
@@ -39,4 +39,4 @@ def main(argv: list[str]) -> None:
     if tool not in TOOLS:
         hint = did_you_mean(tool, TOOLS, "`")
         raise InputError(f"unknown tool `{tool}`{hint} `r1-trl data` has {', '.join(TOOLS)}")
-    importlib.import_module(TOOLS[tool][0]).main(words)
+    importlib.import_module(TOOLS[tool].module).main(words)

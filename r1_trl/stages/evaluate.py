@@ -46,12 +46,13 @@ class EvaluationConfig(SamplingConfig):
 
     Parameters:
         output_dir (`str`, *optional*, defaults to `"runs/evaluation"`): Where `stage.json` and the samples go.
-        num_questions (`int`, *optional*): The first so many rows; all by default.
+        num_questions (`int`, *optional*): The first so many rows, of a mixture each source's share of them; all by
+            default.
         languages (`list[str]`, *optional*): Languages that may occur, see [`~rewards.LanguageConsistencyReward`].
     """
 
     output_dir: str = field(default="runs/evaluation", metadata={"help": "Where stage.json and the samples go."})
-    num_questions: int | None = field(default=None, metadata={"help": "The first so many rows; all by default."})
+    num_questions: int | None = field(default=None, metadata={"help": "So many questions; all by default."})
     languages: list[str] | None = field(default=None, metadata={"help": "Languages that may occur; all by default."})
 
     def __post_init__(self) -> None:
@@ -80,9 +81,7 @@ def main(argv: list[str]) -> None:
     require_one_process("evaluate")
     config, script_args, model_args, mixture_args = make_parser().parse(argv)
     model_path = check_sampling(config, model_args, given_settings(argv))
-    questions = load_questions(
-        script_args, mixture_args, script_args.dataset_test_split, config.num_questions, "evaluate"
-    )
+    questions = load_questions(script_args, mixture_args, config.num_questions, "evaluate", held_out=True)
     check_languages(questions, LanguageConsistencyReward(languages=config.languages))
     output_dir = Path(config.output_dir)
     samples, opened = sample_questions(questions, config, model_args, model_path, output_dir / ANSWERS)
@@ -134,6 +133,7 @@ def score_samples(
             "language_consistency": LanguageConsistencyReward(languages=languages)(**scored),
             "num_tokens": [sample.num_tokens for sample in flat],
             "truncated": [sample.truncated for sample in flat],
+            "refused": [sample.refusal is not None for sample in flat],
         }
     )
     columns = {name if name not in judged else f"row_{name}": values for name, values in repeated.items()}
@@ -167,6 +167,7 @@ def _summarise(table: pd.DataFrame) -> dict[str, Any]:
         "language_consistency": round(float(table["language_consistency"].mean()), 4),
         "well_formed": round(float(table["well_formed"].mean()), 4),
         "truncated": round(float(table["truncated"].mean()), 4),
+        "refused": round(float(table["refused"].mean()), 4),
         "questions": len(groups),
         "ungradable_questions": int(table["question"].nunique() - len(groups)),
         "num_generations": k,

@@ -11,7 +11,6 @@ from datasets import Dataset, IterableDataset
 from trl.scripts.grpo import GRPOScriptArguments
 from trl.trainer.utils import get_callable_name
 
-from r1_trl.checkpoints import find_checkpoint
 from r1_trl.doctor import report_at_start
 from r1_trl.errors import InputError
 from r1_trl.grpo.config import R1GRPOConfig
@@ -22,26 +21,13 @@ from r1_trl.stages.arguments import StageParser, arguments_as_dict
 from r1_trl.stages.data import MIXTURE, load_datasets
 from r1_trl.stages.models import (
     R1ModelConfig,
-    check_model,
-    check_training,
-    given_settings,
     policy_arguments,
-    settle_model_args,
 )
-from r1_trl.stages.rewards import check_reward_columns, load_reward_funcs
-from r1_trl.stages.training import train
+from r1_trl.stages.rewards import check_reward_columns, load_reward_funcs, named_rewards
+from r1_trl.stages.training import settle_start, train
 from r1_trl.tasks.config import R1DatasetMixtureConfig
 
-SHOWN = (
-    "reward",
-    "rewards/accuracy_reward/mean",
-    "rewards/format_reward/mean",
-    "rewards/language_consistency_reward/mean",
-    "completions/mean_length",
-    "kl",
-    "entropy",
-    "eval_rewards/accuracy_reward/mean",
-)
+SHOWN = ("completions/mean_length", "kl", "entropy", "eval_rewards/accuracy_reward/mean")
 
 
 @dataclass
@@ -96,17 +82,12 @@ def main(argv: list[str]) -> None:
     names = [get_callable_name(function) for function in reward_funcs]
     check_rewards(training_args, names)
     check_routes([entry.reward_funcs for entry in mixture_args.datasets], names, MIXTURE)
-    training_args.resume_from_checkpoint = find_checkpoint(
-        training_args.output_dir, training_args.resume_from_checkpoint
-    )
-    model_path = check_model(model_args, allow_adapter=True)
-    settle_model_args(model_path, model_args, training_args, given_settings(argv))
-    check_training(training_args, model_args)
+    model_path = settle_start(argv, model_args, training_args)
     train_dataset, eval_dataset = load_datasets(script_args, mixture_args, training_args)
     for dataset in (train_dataset, *([] if eval_dataset is None else [eval_dataset])):
         check_reward_columns(reward_funcs, dataset, script_args.dataset_name or MIXTURE)
     check_size(train_dataset, training_args)
-    report_at_start(training_args, model_args, script_args.reward_funcs or [], train_dataset)
+    report_at_start(training_args, model_args, named_rewards(script_args.reward_funcs, reward_funcs), train_dataset)
     trainer: Any = R1GRPOTrainer(
         reward_funcs=reward_funcs,
         args=training_args,
@@ -119,7 +100,7 @@ def main(argv: list[str]) -> None:
         "grpo",
         (model_args.model_name_or_path, model_path),
         (script_args.dataset_name or MIXTURE, train_dataset),
-        SHOWN,
+        ("reward", *(f"rewards/{name}/mean" for name in names), *SHOWN),
         started,
         arguments_as_dict(script_args, model_args, mixture_args, training_args),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,9 +21,11 @@ from r1_trl.sampling.run import hash_prompts, sample_to_file
 from r1_trl.stages.arguments import StageParser, arguments_as_dict
 from r1_trl.stages.data import DataConfig, load_rows
 from r1_trl.stages.judge_config import JudgePairsConfig
+from r1_trl.stages.questions import first_of_each
 from r1_trl.stages.record import hash_rows, write_stage_record
+from r1_trl.stages.sampling import require_one_process
 from r1_trl.tasks.config import R1DatasetMixtureConfig
-from r1_trl.tasks.row_files import open_rows
+from r1_trl.tasks.row_files import write_rows
 from r1_trl.tasks.sources import require_columns
 from r1_trl.verifiers import import_callable
 
@@ -47,8 +48,7 @@ def main(argv: list[str]) -> None:
         InputError: Before any judge is asked; or no server answers.
     """
     started = time.monotonic()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("judge-pairs runs in one process: call it without `accelerate launch`")
+    require_one_process("data judge-pairs")
     config, data, mixture = make_parser().parse(argv)
     judge = make_judge(config)
     name, dataset = load_rows(data, mixture)
@@ -59,9 +59,7 @@ def main(argv: list[str]) -> None:
     scores = judge([str(prompt_text(dataset[pair.row]["prompt"])) for pair in pairs], pairs, votes) if votes else []
     rows, judged = keep_pairs(config, dataset, responses, pairs, votes, scores)
     folder = Path(config.output_dir)
-    with open_rows(folder / "pairs.jsonl") as writer:
-        for row in rows:
-            writer.write(row)
+    write_rows(folder / "pairs.jsonl", rows)
     write_json(folder / "funnel.json", funnel | judged)
     inputs = {"prompts": {"name": name, "sha256": hash_rows(dataset)}}
     arguments = arguments_as_dict(config, data, mixture)
@@ -91,7 +89,7 @@ def load_responses(dataset: Dataset, config: JudgePairsConfig, name: str) -> lis
         InputError: The column holds no lists, or the file of samples is missing or answers other prompts.
     """
     if config.samples_file is not None:
-        return read_samples(Path(config.samples_file), list(dataset["prompt"]))
+        return read_samples(Path(config.samples_file), dataset, name)
     responses = list(dataset[config.responses_column])
     for row, candidates in enumerate(responses):
         if not isinstance(candidates, list) or not all(isinstance(one, str | list) for one in candidates):
@@ -102,12 +100,13 @@ def load_responses(dataset: Dataset, config: JudgePairsConfig, name: str) -> lis
     return responses
 
 
-def read_samples(path: Path, prompts: list[Any]) -> list[list[str]]:
+def read_samples(path: Path, dataset: Dataset, name: str) -> list[list[str]]:
     """The answers of a `samples.jsonl` by prompt.
 
     Args:
-        path (`Path`): The file, whose run may have sampled the first so many prompts only.
-        prompts (`list`): Q of them.
+        path (`Path`): The file, whose run may have sampled some prompts only (`num_questions`).
+        dataset ([`~datasets.Dataset`]): Q rows with `prompt`.
+        name (`str`): What [`~stages.data.load_rows`] calls them.
 
     Raises:
         InputError: There is no such file, or it answers other prompts.
@@ -118,11 +117,13 @@ def read_samples(path: Path, prompts: list[Any]) -> list[list[str]]:
     count = max((question for question, _ in answers), default=-1) + 1
     run = run_path(path)
     settings = json.loads(run.read_text(encoding="utf-8"))["settings"] if run.is_file() else {}
-    if count > len(prompts) or settings.get("prompts") not in (None, hash_prompts(prompts[:count])):
+    sampled = first_of_each(dataset, count, name)
+    prompts = list(dataset.select(sampled)["prompt"])
+    if count > len(prompts) or settings.get("prompts") not in (None, hash_prompts(prompts)):
         raise InputError(f"`samples_file: {path}` answers other prompts than those named, or is not finished")
-    grouped: list[list[str]] = [[] for _ in prompts]
+    grouped: list[list[str]] = [[] for _ in range(len(dataset))]
     for (question, _), sample in sorted(answers.items()):
-        grouped[question].append(sample.completion)
+        grouped[sampled[question]].append(sample.completion)
     return grouped
 
 

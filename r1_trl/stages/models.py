@@ -14,8 +14,8 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from trl import GRPOConfig, ModelConfig, get_peft_config, get_quantization_config
 
 from r1_trl.errors import InputError
-from r1_trl.grpo.adapters import compute_dtype
 from r1_trl.miniature import resolve_model_path
+from r1_trl.precision import compute_dtype
 from r1_trl.stages.adapters import (
     LORA_SETTINGS,
     QUANTISATION,
@@ -30,6 +30,8 @@ from r1_trl.stages.arguments import read_yaml
 from r1_trl.stages.config_flag import split_config_flag
 from r1_trl.stages.start import merged_start, start_from_base
 
+_REMEDY = "Name a folder with a config.json, a model of the Hub, or `miniature:base`"
+
 
 @dataclass
 class R1ModelConfig(ModelConfig):
@@ -40,7 +42,7 @@ class R1ModelConfig(ModelConfig):
         dtype (`str`, *optional*):
             Of the model's weights as they are loaded, and of the computation on a 4-bit base. By default float32 where
             they are trained, since small updates round away in 16 bits; under an adapter, where they are frozen, what
-            the hardware computes in ([`~r1_trl.grpo.adapters.compute_dtype`]).
+            the hardware computes in ([`~r1_trl.precision.compute_dtype`]).
         merge_adapter (`bool`, *optional*, defaults to `False`):
             `model_name_or_path` is an adapter, which is merged into its base first, in `output_dir/merged`. The run
             starts from that model: in full, or with a new adapter (`use_peft`). Without it, the adapter trains on.
@@ -97,13 +99,11 @@ model of the Hub, or `miniature:base`
     if getattr(model_args, "from_base", False) and model_args.model_name_or_path:
         start_from_base(model_args)
     name = model_args.model_name_or_path
-    remedy = "Name a folder with a config.json, a model of the Hub, or `miniature:base`"
     if not name:
-        raise InputError(f"`model_name_or_path` is missing. {remedy}")
+        raise InputError(f"`model_name_or_path` is missing. {_REMEDY}")
+    require_folder(name)
     path = resolve_model_path(name)
     folder = Path(path).expanduser()
-    if not folder.is_dir() and (name.startswith((".", "/", "~", "miniature:")) or name.count("/") > 1):
-        raise InputError(f"`model_name_or_path: {name}`: no such folder. {remedy}")
     adapter = find_adapter(name, model_args.model_revision)
     if adapter is not None and not allow_adapter:
         merge = "merge it into its base first (`r1-trl merge`) and name that folder"
@@ -116,21 +116,35 @@ model of the Hub, or `miniature:base`
             "Leave it out"
         )
     if not folder.is_dir():
-        _read_config(path, name, remedy, model_args)
+        _read_config(path, name, model_args)
         return path
     if not (folder / "config.json").is_file():
-        raise InputError(f"`model_name_or_path: {name}` holds no model: there is no config.json in it. {remedy}")
-    _read_config(str(folder), name, remedy, model_args)
+        raise InputError(f"`model_name_or_path: {name}` holds no model: there is no config.json in it. {_REMEDY}")
+    _read_config(str(folder), name, model_args)
     if not any(folder.glob("tokenizer*")):
         raise InputError(f"`model_name_or_path: {name}` holds no tokenizer: save it there as well")
     return str(folder)
 
 
-def _read_config(path: str, name: str, remedy: str, model_args: ModelConfig) -> None:
+def require_folder(name: str) -> None:
+    """Refuses the name of a model that can be nothing else than a local path, and is none.
+
+    Args:
+        name (`str`): `model_name_or_path`.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    folder = Path(resolve_model_path(name)).expanduser()
+    if not folder.is_dir() and (name.startswith((".", "/", "~", "miniature:")) or name.count("/") > 1):
+        raise InputError(f"`model_name_or_path: {name}`: no such folder. {_REMEDY}")
+
+
+def _read_config(path: str, name: str, model_args: ModelConfig) -> None:
     try:
         AutoConfig.from_pretrained(path, revision=model_args.model_revision)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"`model_name_or_path: {name}` cannot be loaded. {remedy}. {error}") from error
+        raise InputError(f"`model_name_or_path: {name}` cannot be loaded. {_REMEDY}. {error}") from error
 
 
 def given_settings(argv: Iterable[str]) -> set[str]:

@@ -15,9 +15,13 @@ import torch
 from datasets import Dataset, IterableDataset
 
 from r1_trl import __version__
+from r1_trl.errors import InputError
 from r1_trl.files import write_json
 
 LIBRARIES = ("trl", "transformers", "peft", "accelerate", "datasets", "torch", "bitsandbytes", "math-verify")
+
+MODEL_FILES = ("*config.json", "*.safetensors", "*model*.bin")
+TOKENIZER_FILES = ("tokenizer*", "*.jinja", "*.model", "vocab*", "merges.txt", "*_tokens*.json", "chat_template.json")
 
 
 def hash_rows(dataset: Dataset | IterableDataset) -> str | None:
@@ -36,7 +40,9 @@ def hash_rows(dataset: Dataset | IterableDataset) -> str | None:
 
 
 def hash_model(path: str) -> str | None:
-    """SHA-256 of a local model's configuration and weights; `None` for a Hub id, which its revision pins.
+    """SHA-256 of a local model's configuration, weights, tokenizer and chat template; `None` for a Hub id.
+
+    A Hub id is pinned by its revision. Of an adapter, the base is not in it.
 
     >>> hash_model("Qwen/Qwen2.5-7B") is None
     True
@@ -45,7 +51,8 @@ def hash_model(path: str) -> str | None:
     if not folder.is_dir():
         return None
     digest = hashlib.sha256()
-    for file in sorted([*folder.glob("*config.json"), *folder.glob("*.safetensors")]):
+    found = {file for pattern in (*MODEL_FILES, *TOKENIZER_FILES) for file in folder.glob(pattern) if file.is_file()}
+    for file in sorted(found):
         digest.update(file.name.encode())
         with file.open("rb") as opened:
             for block in iter(lambda: opened.read(1 << 20), b""):
@@ -87,3 +94,22 @@ def write_stage_record(
         "arguments": dict(arguments),
     }
     write_json(Path(output_dir) / "stage.json", record)
+
+
+def read_stage_record(folder: Path) -> dict[str, Any]:
+    """The content of a folder's `stage.json`; empty where there is none.
+
+    Raises:
+        InputError: It is no JSON.
+
+    >>> read_stage_record(Path("nowhere"))
+    {}
+    """
+    file = folder / "stage.json"
+    if not file.is_file():
+        return {}
+    try:
+        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{file} is no JSON: {error}. Take it away, or mend it") from error
+    return record

@@ -20,7 +20,7 @@ from r1_trl.rejection.config import RejectionSamplingConfig
 from r1_trl.rejection.filters import answer_filters, apply_filters
 from r1_trl.rejection.funnel import format_funnel, make_funnel
 from r1_trl.rejection.judge import add_verdicts, judge_prompt, needs_judge, read_verdict
-from r1_trl.rejection.rows import sft_rows, write_rows
+from r1_trl.rejection.rows import sft_rows
 from r1_trl.rejection.selection import group_filters, select
 from r1_trl.rewards import LanguageConsistencyReward
 from r1_trl.sampling.openai import OpenAISampler, check_openai
@@ -39,6 +39,7 @@ from r1_trl.stages.sampling import (
     sampled_model,
 )
 from r1_trl.tasks.config import R1DatasetMixtureConfig
+from r1_trl.tasks.row_files import write_rows
 
 COMMAND = "rejection-sample"
 
@@ -64,7 +65,7 @@ def main(argv: list[str]) -> None:
     config, script_args, model_args, mixture_args = make_parser().parse(argv)
     model_path = check_sampling(config, model_args, given_settings(argv))
     questions = load_questions(
-        script_args, mixture_args, script_args.dataset_train_split, config.num_questions, COMMAND, needs_gold=False
+        script_args, mixture_args, config.num_questions, COMMAND, held_out=False, needs_gold=False
     )
     name = questions_name(script_args)
     check_questions(questions, config, name)
@@ -93,9 +94,8 @@ def main(argv: list[str]) -> None:
     arguments = arguments_as_dict(script_args, model_args, mixture_args, config)
     write_stage_record(config.output_dir, COMMAND, arguments, inputs, metrics, time.monotonic() - started)
     print(format_funnel(len(candidates), metrics["funnel"]))
-    print(
-        f"{output_dir / 'sft.jsonl'}: {len(kept)} answers to {metrics['questions_kept']} of {len(questions)} questions"
-    )
+    answered = f"{metrics['questions_kept']} of {metrics['questions']} questions"
+    print(f"{output_dir / 'sft.jsonl'}: {len(kept)} answers to {answered}")
 
 
 def check_questions(questions: Dataset, config: RejectionSamplingConfig, name: str) -> None:
@@ -196,8 +196,8 @@ def summarise(
     return {
         "sampled": len(candidates),
         "kept": len(kept),
-        "questions": len({answer.question for answer in candidates}),
-        "questions_kept": len({answer.question for answer in kept}),
+        "questions": len({answer.asks for answer in candidates}),
+        "questions_kept": len({answer.asks for answer in kept}),
         "funnel": make_funnel(len(candidates), {name: len(group) for name, group in fallen.items()}),
         **({"judge": verdicts} if by_judge else {}),
     }

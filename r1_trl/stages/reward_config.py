@@ -14,11 +14,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-import torch
 from trl import RewardConfig, ScriptArguments
 
 from r1_trl.errors import InputError
-from r1_trl.grpo.adapters import compute_dtype
+from r1_trl.precision import settle_training_args
 from r1_trl.preference.folder import KINDS
 from r1_trl.preference.text import SCORES
 from r1_trl.stages.models import R1ModelConfig
@@ -70,12 +69,7 @@ class R1RewardConfig(RewardConfig):
         if self.gradient_accumulation_steps is None:
             processes = int(os.environ.get("WORLD_SIZE", "1"))
             self.gradient_accumulation_steps = accumulation_steps(self.per_device_train_batch_size, processes)
-        if self.bf16 is None:
-            dtype = compute_dtype(self.use_cpu)
-            self.fp16 = self.fp16 or dtype == torch.float16
-            self.bf16 = not self.fp16 and dtype == torch.bfloat16
-        if self.activation_checkpointing is None:
-            self.activation_checkpointing = self.gradient_checkpointing  # TRL's default under its current name
+        settle_training_args(self)
         super().__post_init__()
 
 

@@ -16,7 +16,6 @@ from trl import get_quantization_config
 from trl.trainer.reward_trainer import suppress_seqcls_warning
 from trl.trainer.utils import create_model_from_path
 
-from r1_trl.checkpoints import find_checkpoint
 from r1_trl.errors import InputError
 from r1_trl.grpo.adapters import keep_adapter, settle_adapter_dtype
 from r1_trl.preference.head import keep_head_exact
@@ -26,16 +25,12 @@ from r1_trl.stages.adapters import QUANTISATION, Adapter, find_adapter, load_pro
 from r1_trl.stages.arguments import StageParser, arguments_as_dict
 from r1_trl.stages.data import MIXTURE, load_datasets
 from r1_trl.stages.models import (
-    check_model,
-    check_training,
-    given_settings,
     model_init_kwargs,
     policy_arguments,
-    settle_model_args,
 )
 from r1_trl.stages.reward_config import R1RewardConfig, RewardBaseConfig, RewardModelArguments
 from r1_trl.stages.reward_rows import prepare_rows
-from r1_trl.stages.training import train
+from r1_trl.stages.training import settle_start, train
 from r1_trl.tasks.config import R1DatasetMixtureConfig
 
 TRAINERS: dict[str, Any] = {"helpful": R1RewardTrainer, "safety": PointwiseRewardTrainer}
@@ -62,12 +57,7 @@ def main(argv: list[str]) -> None:
     script_args, training_args, model_args, mixture_args = make_parser().parse(argv)
     if script_args.kind is None:
         raise InputError("`kind` is missing: helpful (pairs) or safety (labels)")
-    training_args.resume_from_checkpoint = find_checkpoint(
-        training_args.output_dir, training_args.resume_from_checkpoint
-    )
-    model_path = check_model(model_args, allow_adapter=True)
-    settle_model_args(model_path, model_args, training_args, given_settings(argv))
-    check_training(training_args, model_args)
+    model_path = settle_start(argv, model_args, training_args)
     name = script_args.dataset_name or MIXTURE
     loaded = load_datasets(script_args, mixture_args, training_args)
     rows, held_out = (

@@ -12,6 +12,7 @@ from trl.trainer.utils import get_callable_name
 from r1_trl.errors import InputError
 from r1_trl.grpo.routing import ROUTE, check_routes
 from r1_trl.rewards import get_reward
+from r1_trl.rewards.preference import PreferenceReward
 from r1_trl.stages.data import check_languages, check_verifiers
 from r1_trl.tasks.sources import check_text, require_columns
 
@@ -32,6 +33,7 @@ def load_reward_funcs(
     names: Sequence[str] | None,
     reward_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
     reward_weights: Sequence[float] | None = None,
+    find: Callable[..., Callable[..., Any]] = get_reward,
 ) -> list[Callable[..., Any]]:
     """The reward functions behind their names.
 
@@ -39,6 +41,7 @@ def load_reward_funcs(
         names (`Sequence[str]`): Short names of `r1_trl.rewards`, or dotted paths.
         reward_kwargs (`Mapping[str, Mapping]`, *optional*): Arguments of those that take some, by name.
         reward_weights (`Sequence[float]`, *optional*): One for each name; only their count is looked at.
+        find (`Callable`, *optional*, defaults to [`~r1_trl.rewards.get_reward`]): Makes one of its name and arguments.
 
     Returns:
         `list[Callable]`: In the order of the names.
@@ -54,7 +57,7 @@ def load_reward_funcs(
         raise InputError("`reward_funcs` is missing: name at least one, for example `accuracy_reward`")
     kwargs = dict(reward_kwargs or {})
     try:
-        functions = [get_reward(name, **kwargs.pop(name, {})) for name in names]
+        functions = [find(name, **kwargs.pop(name, {})) for name in names]
     except InputError as error:
         raise InputError(f"`reward_funcs`: {error}") from error
     if kwargs:
@@ -65,6 +68,17 @@ def load_reward_funcs(
             "give one to each"
         )
     return functions
+
+
+def named_rewards(names: Sequence[str], functions: Sequence[Callable[..., Any]]) -> list[str | PreferenceReward]:
+    """What the doctor has to know of the rewards: names as the user wrote them, and the models with their settings.
+
+    Args:
+        names (`Sequence[str]`): As given to [`load_reward_funcs`].
+        functions (`Sequence[Callable]`): As returned by it.
+    """
+    pairs = zip(names, functions, strict=True)
+    return [function if isinstance(function, PreferenceReward) else name for name, function in pairs]
 
 
 def check_reward_columns(
@@ -78,8 +92,8 @@ def check_reward_columns(
         name (`str`): Its name, for the message.
 
     Raises:
-        InputError: A column is missing or holds no text, a verifier is unknown, a language needs an extra, or
-            `reward_funcs` names no reward of the run.
+        InputError: A column is missing or holds no text, a verifier is unknown, a language needs an extra,
+            `reward_funcs` names no reward of the run, or a reward model cannot read conversations.
     """
     require_columns(dataset, ("prompt",), name, "grpo")
     check_text(dataset, ("prompt", "solution"), name)
@@ -91,6 +105,8 @@ def check_reward_columns(
             and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
             and parameter.name not in FROM_TRAINER
         ]
+        if isinstance(function, PreferenceReward) and function.sources is not None:
+            needed.append("source")
         require_columns(dataset, needed, name, getattr(function, "__name__", type(function).__name__))
     check_verifiers(dataset, name)
     if isinstance(dataset, Dataset) and ROUTE in dataset.column_names:
@@ -98,3 +114,10 @@ def check_reward_columns(
     for function in functions:
         if getattr(function, "__name__", "") == "language_consistency_reward":
             check_languages(dataset, function)
+        if isinstance(function, PreferenceReward) and _has_messages(dataset):
+            function.check_template()
+
+
+def _has_messages(dataset: Dataset | IterableDataset) -> bool:
+    prompt = (dataset.features or {}).get("prompt")  # a stream without features is let pass
+    return prompt is not None and getattr(prompt, "dtype", "list") == "list"

@@ -15,7 +15,7 @@ from trl import ModelConfig, get_quantization_config
 
 from r1_trl.completion import THINK_OPEN, think_opened_by
 from r1_trl.errors import InputError
-from r1_trl.grpo.adapters import compute_dtype
+from r1_trl.precision import compute_dtype
 from r1_trl.sampling.config import SamplingConfig
 from r1_trl.sampling.openai import OpenAISampler, check_openai
 from r1_trl.sampling.run import hash_prompts, read_finished, sample_to_file
@@ -34,7 +34,7 @@ class SampledModelConfig(ModelConfig):
 
     Parameters:
         dtype (`str`, *optional*):
-            Of the weights. By default as [`~r1_trl.grpo.adapters.compute_dtype`] says.
+            Of the weights. By default as [`~r1_trl.precision.compute_dtype`] says.
     """
 
     dtype: str | None = field(
@@ -67,7 +67,7 @@ def check_sampling(config: SamplingConfig, model_args: ModelConfig, given: Colle
     """Refuses what cannot be sampled, before anything loads, and fills in what the user left open, in place.
 
     An adapter's base is quantised as in training, unless `load_in_4bit` or `load_in_8bit` is given. The dtype is what
-    the hardware computes in ([`~r1_trl.grpo.adapters.compute_dtype`]), as nothing is trained.
+    the hardware computes in ([`~r1_trl.precision.compute_dtype`]), as nothing is trained.
 
     Args:
         config ([`~sampling.config.SamplingConfig`]): How to sample.
@@ -143,6 +143,9 @@ def sampling_fingerprint(
         names += ["served_model_name", "extra_body"]
     else:
         settings |= {"model": model_args.model_name_or_path, "model_sha256": hash_model(str(path))}
+        adapter = find_adapter(str(path), model_args.model_revision)
+        if adapter is not None:
+            settings |= {"base": adapter.base, "base_sha256": hash_model(adapter.base)}
         settings |= {name: getattr(model_args, name) for name in ("model_revision", "dtype", *QUANTISATION)}
     if config.sampling_backend == "transformers":
         names.append("per_device_eval_batch_size")

@@ -8,21 +8,17 @@ from typing import Any
 from datasets import Dataset, IterableDataset
 from trl import ScriptArguments, SFTTrainer
 
-from r1_trl.checkpoints import WholeCheckpoints, find_checkpoint
+from r1_trl.checkpoints import WholeCheckpoints
 from r1_trl.errors import InputError
 from r1_trl.grpo.adapters import keep_adapter, settle_adapter_dtype
 from r1_trl.stages.arguments import StageParser, arguments_as_dict
 from r1_trl.stages.data import MIXTURE, load_datasets
 from r1_trl.stages.models import (
     R1ModelConfig,
-    check_model,
-    check_training,
-    given_settings,
     policy_arguments,
-    settle_model_args,
 )
 from r1_trl.stages.sft_config import R1SFTConfig, settle_learning_rate
-from r1_trl.stages.training import train
+from r1_trl.stages.training import settle_start, train
 from r1_trl.tasks.config import R1DatasetMixtureConfig
 from r1_trl.tasks.sources import require_columns
 
@@ -54,12 +50,7 @@ def main(argv: list[str]) -> None:
     """
     started = time.monotonic()
     training_args, script_args, model_args, mixture_args = make_parser().parse(argv)
-    training_args.resume_from_checkpoint = find_checkpoint(
-        training_args.output_dir, training_args.resume_from_checkpoint
-    )
-    model_path = check_model(model_args, allow_adapter=True)
-    settle_model_args(model_path, model_args, training_args, given_settings(argv))
-    check_training(training_args, model_args)
+    model_path = settle_start(argv, model_args, training_args)
     train_dataset, eval_dataset = load_datasets(script_args, mixture_args, training_args)
     for dataset in (train_dataset, *([] if eval_dataset is None else [eval_dataset])):
         check_columns(dataset, training_args, script_args.dataset_name or MIXTURE)

@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from trl import SFTConfig
 
 from r1_trl.errors import InputError, did_you_mean
-from r1_trl.grpo.adapters import compute_dtype
+from r1_trl.precision import settle_training_args
 
 MIN_LR_RATE = 0.1  # of the peak, where the cosine ends [N: 5e-5 → 5e-6; v2, B.4.3: a tenth]
 
@@ -123,10 +123,7 @@ class R1SFTConfig(SFTConfig):
         if self.num_train_epochs is None:
             self.num_train_epochs = preset.num_train_epochs
         self.max_length = preset.max_length if self.max_length == "auto" else _whole_number(self.max_length)
-        if self.bf16 is None:
-            dtype = compute_dtype(self.use_cpu)
-            self.fp16 = self.fp16 or dtype == torch.float16
-            self.bf16 = not self.fp16 and dtype == torch.bfloat16
+        settle_training_args(self)
         fills_batch = self.gradient_accumulation_steps is None
         self.gradient_accumulation_steps = self.gradient_accumulation_steps or 1
         super().__post_init__()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from trl import ModelConfig
 
 from r1_trl.errors import InputError
-from r1_trl.miniature import resolve_model_path
+from r1_trl.model_files import local_path
 from r1_trl.stages.adapters import Adapter, find_adapter
 from r1_trl.stages.merging import base_arguments, write_merged
-from r1_trl.stages.record import hash_model
+from r1_trl.stages.record import hash_model, read_stage_record
 
 
 def merged_start(adapter: Adapter, model_args: ModelConfig, training_args: Any) -> str:
@@ -38,7 +37,7 @@ def merged_start(adapter: Adapter, model_args: ModelConfig, training_args: Any) 
         if not folder.is_dir():
             dtype = "float32" if model_args.dtype in (None, "auto") else str(model_args.dtype)
             write_merged(adapter, base_args, dtype, folder, name, {"model_name_or_path": name, "dtype": dtype})
-    if _record(folder)["inputs"]["adapter"]["sha256"] != hash_model(adapter.path):
+    if read_stage_record(folder)["inputs"]["adapter"]["sha256"] != hash_model(adapter.path):
         raise InputError(
             f"`{folder}` was merged from another adapter than `model_name_or_path: {name}`: name a new `output_dir`"
         )
@@ -91,7 +90,7 @@ def find_base(name: str, revision: str = "main") -> tuple[str, str]:
         if adapter is not None:
             start, revision = adapter.base, adapter.base_revision
         else:
-            record = _record(Path(resolve_model_path(name)).expanduser())
+            record = read_stage_record(Path(local_path(name)))
             inputs = record.get("inputs", {})
             start = (inputs.get("model") or inputs.get("adapter") or {}).get("name")
             revision = record.get("arguments", {}).get("model_revision", revision)
@@ -99,14 +98,3 @@ def find_base(name: str, revision: str = "main") -> tuple[str, str]:
             return name, revision
         seen.add(start)
         name = start
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    file = folder / "stage.json"
-    if not file.is_file():
-        return {}
-    try:
-        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{file} is no JSON: {error}. Take it away, or mend it") from error
-    return record

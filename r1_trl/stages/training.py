@@ -1,4 +1,4 @@
-"""What every training stage does once its trainer stands: train, save, and leave a record."""
+"""What every training stage does before it reads data, and once its trainer stands: train, save, leave a record."""
 
 from __future__ import annotations
 
@@ -8,9 +8,34 @@ from typing import Any
 
 from datasets import Dataset, IterableDataset
 
+from r1_trl.checkpoints import find_checkpoint
+from r1_trl.stages.models import R1ModelConfig, check_model, check_training, given_settings, settle_model_args
 from r1_trl.stages.record import hash_model, hash_rows, write_stage_record
 from r1_trl.tracking.progress import show_progress
 from r1_trl.tracking.wandb import wandb_run
+
+
+def settle_start(argv: list[str], model_args: R1ModelConfig, training_args: Any) -> str:
+    """Finds the model and the checkpoint that a run starts from, and fills in what the user left open, in place.
+
+    Args:
+        argv (`list[str]`): The words after the command.
+        model_args ([`R1ModelConfig`]): What the user asked for.
+        training_args ([`~transformers.TrainingArguments`]): Its `resume_from_checkpoint` becomes a folder or `None`.
+
+    Returns:
+        `str`: As [`~r1_trl.stages.models.check_model`] returns it.
+
+    Raises:
+        InputError: There is no such checkpoint or model, or settings conflict.
+    """
+    training_args.resume_from_checkpoint = find_checkpoint(
+        training_args.output_dir, training_args.resume_from_checkpoint
+    )
+    path = check_model(model_args, allow_adapter=True)
+    settle_model_args(path, model_args, training_args, given_settings(argv))
+    check_training(training_args, model_args)
+    return path
 
 
 def train(

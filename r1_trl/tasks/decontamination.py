@@ -4,9 +4,10 @@ Words. Letters and digits are words, case does not count, everything else separa
 spaces (Chinese, Japanese, Thai, ...) is a word of its own. `1,234.5` is one word.
 
 What matches. A 10-gram of any text of a row (question, solution, completion, messages but system ones) that also
-stands in the question or the reference solution of an evaluation row. An evaluation question of fewer than 10 words
-matches a text that is equal to it, apart from case and white space; signs count then, so `5 + 3` is not `5 - 3`. A
-reference solution of fewer than 10 words matches nothing: "42" is no evidence.
+stands in the question or a reference solution (`solution`, `completion`, what the assistant says in `messages`) of an
+evaluation row. An evaluation question of fewer than 10 words matches a text that is equal to it, apart from case and
+white space; signs count then, so `5+3` is `5 + 3` and not `5 - 3`. A reference solution of fewer than 10 words matches
+nothing: "42" is no evidence.
 
 Paraphrases and translations survive, as in the paper.
 """
@@ -26,6 +27,7 @@ NGRAM_SIZE = 10
 # Scripts that write no spaces between words.
 _NO_SPACES = r"\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}"
 _WORD = regex.compile(rf"\d++(?:[.,]\d++)*+|[{_NO_SPACES}]|[[\p{{L}}\p{{M}}_]--[{_NO_SPACES}]]++", regex.V1)
+_WORD_OR_SIGN = regex.compile(rf"{_WORD.pattern}|\S", regex.V1)
 _TEXTS = ("solution", "completion", "chosen", "rejected", "messages", "text")
 
 
@@ -63,6 +65,15 @@ def words(text: str) -> list[str]:
     return found
 
 
+def question_key(text: str) -> str:
+    """What equal short questions have in common: their words and signs, however they are spaced.
+
+    >>> question_key("What is 2+2?") == question_key("what is 2 + 2 ?"), question_key("2 + 2") == question_key("2 - 2")
+    (True, False)
+    """
+    return " ".join(_WORD_OR_SIGN.findall(normalise(text)))
+
+
 def ngrams(text: str, size: int) -> Iterator[str]:
     """Every run of `size` words; none in a text with fewer.
 
@@ -89,6 +100,21 @@ def texts_of(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield column, value
         elif isinstance(value, list):
             yield from ((column, message_text(m["content"])) for m in value if m["role"] != "system")
+
+
+def references_of(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The reference solutions of an evaluation row, with their columns.
+
+    >>> messages = [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]
+    >>> list(references_of({"messages": messages}))
+    [('messages', '2')]
+    """
+    for column in ("solution", "completion", "messages"):
+        value = row.get(column)
+        if isinstance(value, str):
+            yield column, value
+        elif isinstance(value, list):
+            yield from ((column, message_text(m["content"])) for m in value if m["role"] == "assistant")
 
 
 @dataclass
@@ -119,7 +145,8 @@ class EvaluationIndex:
 
         Args:
             name (`str`): Of the set.
-            rows (`Iterable[Mapping]`): With `prompt` and an optional `solution`.
+            rows (`Iterable[Mapping]`): With a question, as [`question_of`] finds it, and reference solutions, as
+                [`references_of`] does.
 
         Returns:
             `int`: How many rows it has.
@@ -128,22 +155,22 @@ class EvaluationIndex:
         for index, row in enumerate(rows):
             question, count = question_of(row), index + 1
             found: dict[str, Source] = {}
-            for column, text in (("question", question), ("solution", row.get("solution") or "")):
+            for column, text in (("question", question), *references_of(row)):
                 for ngram in ngrams(text, self.ngram_size):
                     found.setdefault(ngram, Source(name, index, column))
             for ngram, source in found.items():
                 self.ngrams.setdefault(ngram, source)
             self.rows_with.update(found.keys())
             if question.strip() and len(words(question)) < self.ngram_size:
-                self.short_questions.setdefault(normalise(question), Source(name, index, "question"))
+                self.short_questions.setdefault(question_key(question), Source(name, index, "question"))
         return count
 
     def match(self, row: Mapping[str, Any]) -> Match | None:
         """The first match of a row, or `None`."""
         for column, text in texts_of(row):
-            key = normalise(text)
+            key = question_key(text)
             if key in self.short_questions:
-                return Match(self.short_questions[key], column, "question", key)
+                return Match(self.short_questions[key], column, "question", normalise(text))
             for ngram in ngrams(text, self.ngram_size):
                 if ngram in self.ngrams and not self._is_common(ngram):
                     return Match(self.ngrams[ngram], column, "ngram", ngram)

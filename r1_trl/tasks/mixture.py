@@ -6,7 +6,8 @@ no row occurs more than once oftener than another. With TRL's `fraction`, its fi
 weights draws the source of each row, starts a source again at its end, and stops when every one has ended once.
 
 Who is held out. `test_split`, where a source has one, otherwise the share `test_split_size` of its questions, by their
-hash. A training row whose question is in a `test_split` of any source is dropped.
+hash. A training row whose question is in a `test_split` of any source is dropped, and so is one that the hash holds
+out in another source: a question is on the same side in all of them.
 """
 
 from __future__ import annotations
@@ -88,11 +89,10 @@ def load_mixture(
     train, test = rows[:count], rows[count:]
     if test:
         train = drop_questions(train, test)
-    if mixture.test_split_size is not None:
-        for index, (_, _, by_question) in enumerate(loaded[:count]):
-            if by_question:
-                test.append(_side(train[index], mixture.test_split_size, held_out=True))
-                train[index] = _side(train[index], mixture.test_split_size, held_out=False)
+    by_question = [index for index, (_, _, without_split) in enumerate(loaded[:count]) if without_split]
+    if mixture.test_split_size is not None and by_question:
+        test += [_side(train[index], mixture.test_split_size, held_out=True) for index in by_question]
+        train = [_side(rows, mixture.test_split_size, held_out=False) for rows in train]
     return combine(train, mixture), concatenate_datasets(test) if test else None
 
 

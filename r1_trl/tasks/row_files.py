@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -87,3 +87,17 @@ def open_rows(path: Path, features: Mapping[str, Any] | None = None) -> Iterator
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes a JSON Lines file that is either the old one or the new one, whenever the process dies.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "sft.jsonl"
+    >>> write_rows(file, [{"sample": 0}])
+    >>> file.read_text()
+    '{"sample": 0}\\n'
+    """
+    with open_rows(path) as writer:
+        for row in rows:
+            writer.write(row)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from r1_trl.errors import InputError, did_you_mean
-from r1_trl.verifiers.expression import _boxes
+from r1_trl.verifiers.expression import boxed_contents
 
 
 def _gsm8k(text: str) -> str | None:
@@ -15,7 +15,7 @@ def _gsm8k(text: str) -> str | None:
 
 
 def _boxed(text: str) -> str | None:
-    boxes = _boxes(text)
+    boxes = boxed_contents(text)
     return boxes[-1].strip() or None if boxes else None
 
 

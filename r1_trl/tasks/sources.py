@@ -73,6 +73,24 @@ def is_file(name: str) -> bool:
     return Path(name).suffix in BUILDERS and "://" not in name
 
 
+def require_local(name: str, key: str = "dataset_name") -> None:
+    """Refuses the name of a dataset that can be nothing else than a local path, and is none.
+
+    Args:
+        name (`str`): The dataset's name.
+        key (`str`, *optional*, defaults to `"dataset_name"`): The setting that holds it, for the message.
+
+    Raises:
+        InputError: There is no such file or folder.
+    """
+    if is_file(name):
+        kind, found = "file", Path(name).is_file()
+    else:
+        kind, found = "folder", not name.startswith((".", "/", "~")) or Path(name).expanduser().is_dir()
+    if not found:
+        raise InputError(f"`{key}: {name}`: no such {kind}. Check the path, seen from {Path.cwd()}")
+
+
 def require_columns(dataset: Dataset | IterableDataset, columns: Iterable[str], name: str, purpose: str) -> None:
     """Refuses a dataset without a column that is needed.
 
@@ -125,8 +143,7 @@ def check_text(dataset: Dataset | IterableDataset, columns: Iterable[str], name:
 
 
 def _file(name: str, streaming: bool, key: str) -> Dataset | IterableDataset:
-    if not Path(name).is_file():
-        raise InputError(f"`{key}: {name}`: no such file. Check the path, seen from {Path.cwd()}")
+    require_local(name, key)
     builder = BUILDERS[Path(name).suffix]
     try:
         loaded = load_dataset(builder, data_files=name, split="train", streaming=streaming)
@@ -138,8 +155,7 @@ def _file(name: str, streaming: bool, key: str) -> Dataset | IterableDataset:
 def _folder_or_hub(
     name: str, split: str, config: str | None, streaming: bool, key: str, files: dict[str, Any]
 ) -> Dataset | IterableDataset:
-    if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
-        raise InputError(f"`{key}: {name}`: no such folder. Check the path, seen from {Path.cwd()}")
+    require_local(name, key)
     try:
         splits = get_dataset_split_names(name, config, **files)
         if split.split("[")[0] not in splits:

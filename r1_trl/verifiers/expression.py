@@ -114,7 +114,7 @@ def read_expressions(text: str) -> list[str]:
     []
     """
     if "\\boxed" in text or "\\fbox" in text:
-        found = _boxes(text)
+        found = boxed_contents(text)
     elif "####" in text:
         found = [text.rpartition("####")[2]] if text.count("####") == 1 else []
     else:
@@ -127,8 +127,18 @@ def read_expressions(text: str) -> list[str]:
     return [] if "" in expressions else list(dict.fromkeys(expressions))
 
 
-def _boxes(text: str) -> list[str]:
-    """The contents of all boxes; none where there are more than a person would draw."""
+def boxed_contents(text: str) -> list[str]:
+    r"""The contents of all `\boxed{}` and `\fbox{}`; none where there are more than a person would draw.
+
+    Args:
+        text (`str`): Of any length.
+
+    Returns:
+        `list[str]`: In their order, as they stand; `""` for a box that does not close.
+
+    >>> boxed_contents(r"So \boxed{\frac{1}{2}} and \boxed{3")
+    ['\\frac{1}{2}', '']
+    """
     starts = [match.end() for match, _ in zip(_BOX.finditer(text), range(MAX_BOXES + 1), strict=False)]
     contents = []
     for start in starts if len(starts) <= MAX_BOXES else []:

@@ -82,8 +82,23 @@ def test_recipe_for_another_machine(run):
     assert recipe("miniature:base", {"use_cpu": True}, gpu=None).mixed_precision is None
 
 
+def test_mixture_and_questions_are_read_as_grpo_reads_them(run, tmp_path):
+    rows = [{"question": f"what is 5 + {n} ?", "solution": str(5 + n)} for n in range(16)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    whole = run("--gpu", "24GB", dataset_name=str(tmp_path / "rows.jsonl"))[1]
+    assert "the longest of the first ones" in whole
+    sources = [{"path": str(tmp_path / "rows.jsonl")}, {"path": "miniature:questions"}]
+    code, out = run("--gpu", "24GB", dataset_name=None, datasets=sources)
+    assert code == 0
+    assert "the longest of the first ones" in out
+    code, out = run("--gpu", "24GB", dataset_name=None, datasets=[*sources, {"path": "someone/questions"}])
+    assert (code, "Prompts of 256 tokens (assumed)" in out) == (0, True)
+    with pytest.raises(InputError, match="name the data once"):
+        run(datasets=sources)
+
+
 def test_data_that_is_not_here_is_not_fetched(run, monkeypatch):
-    monkeypatch.setattr("r1_trl.doctor.command.load_split", lambda *args: pytest.fail("a dataset was loaded"))
+    monkeypatch.setattr("r1_trl.doctor.command.load_datasets", lambda *args: pytest.fail("a dataset was loaded"))
     for changes in ({"dataset_name": "someone/questions"}, {"dataset_streaming": True}):
         code, out = run("--gpu", "24GB", **changes)
         assert code == 0

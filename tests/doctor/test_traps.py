@@ -113,6 +113,18 @@ def test_adapter_whose_base_is_gone(folders, tmp_path):
         recipe(str(tmp_path / "lost"))
 
 
+def test_other_starts_than_the_adapter(folders):
+    """Merged, or from the base: the run trains a whole model, or a new adapter on it."""
+    for start in ("merge_adapter", "from_base"):
+        whole = build({"model": "{adapter}", "model_settings": {start: True}}, folders)
+        assert (whole.starts_from_adapter, whole.adapter) == (False, None)
+        assert whole.config.model_type == "qwen3"
+        settings = {start: True, "use_peft": True, "lora_r": 3}
+        new = build({"model": "{pissa}", "model_settings": settings}, folders)
+        assert (new.starts_from_adapter, new.adapter.r) == (False, 3)
+        assert "lora-initialisation" not in {finding.trap for finding in find_traps(new)}
+
+
 def test_messages_without_a_template(folders, base_path, tmp_path):
     model = save_config(tmp_path / "plain", base_path)
     tokenizer = AutoTokenizer.from_pretrained(model)
@@ -135,10 +147,14 @@ def test_every_trap_has_a_case_and_a_line_in_the_docs():
     known = set(re.findall(r"Finding\(\s*\"([a-z0-9-]+)\"", source)) | set(
         re.findall(r"\"(trl-[a-z]+-reward)\"", source)
     )
-    known |= {f"{phase}-does-not-fit" for phase in ("rollout", "update")}
+    known |= {f"{phase}-does-not-fit" for phase in ("rollout", "rewards", "update")}
     known |= {f"paper-{name.replace('_', '-')}" for name in PAPER}
     known -= {"gguf"}  # the example in the docstring of Finding
     assert len(known) > 35
-    assert known == {case[0] for case in CASES + MEMORY_CASES} | {"little-room", "memory-unknown"}
+    assert known == {case[0] for case in CASES + MEMORY_CASES} | {
+        "little-room",
+        "memory-unknown",
+        "rewards-does-not-fit",
+    }
     docs = (package.parent.parent / "docs" / "pages" / "doctor.md").read_text(encoding="utf-8")
     assert {trap for trap in known if f"`{trap}`" not in docs} == set()

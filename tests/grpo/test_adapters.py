@@ -7,7 +7,6 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, TrainerCallba
 from trl import GRPOTrainer
 
 from r1_trl import InputError, R1GRPOConfig, R1GRPOTrainer
-from r1_trl.grpo.adapters import compute_dtype
 
 NF4 = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype="bfloat16")
 BASES = {
@@ -171,37 +170,3 @@ def test_reference_leaves_the_base_of_a_pissa_adapter_alone(short, base_path, qu
     assert all(torch.equal(after[name], weight) for name, weight in before.items())
     assert trainer.model.peft_config["default"].init_lora_weights == "pissa"
     assert trainer.model.peft_config["ref"].init_lora_weights is True
-
-
-@pytest.mark.parametrize(
-    ("available", "native", "use_cpu", "expected"),
-    [
-        (True, True, False, torch.bfloat16),
-        (True, False, False, torch.float16),
-        (False, False, False, torch.float32),
-        (True, True, True, torch.float32),
-    ],
-    ids=["Ampere", "T4", "no GPU", "GPU left alone"],
-)
-def test_compute_dtype_follows_the_hardware(monkeypatch, available, native, use_cpu, expected):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
-    monkeypatch.setattr(
-        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native
-    )
-    assert compute_dtype(use_cpu) == expected
-
-
-@pytest.mark.parametrize(
-    ("given", "hardware", "expected"),
-    [
-        ({}, torch.float32, (False, False)),
-        ({}, torch.bfloat16, (True, False)),
-        ({}, torch.float16, (False, True)),
-        ({"fp16": True}, torch.bfloat16, (False, True)),
-        ({"bf16": False}, torch.float16, (False, False)),
-    ],
-)
-def test_mixed_precision_follows_it_unless_given(tmp_path, monkeypatch, given, hardware, expected):
-    monkeypatch.setattr("r1_trl.grpo.config.compute_dtype", lambda use_cpu: hardware)
-    args = R1GRPOConfig(output_dir=str(tmp_path), use_cpu=True, **given)
-    assert (args.bf16, args.fp16) == expected

@@ -50,6 +50,7 @@ def test_script_arguments_and_parser():
 
 
 def test_first_parameters_of_what_changes_often():
+    assert list(inspect.signature(GRPOTrainer._run_epoch).parameters)[:2] == ["self", "model"]
     logps = list(inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters)
     assert logps[:6] == ["self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size"]
     assert list(inspect.signature(GRPOTrainer._generate_single_turn).parameters)[:3] == [

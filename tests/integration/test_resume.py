@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from r1_trl.cli import main
+
 SETTINGS = {
     "model_name_or_path": "miniature:base",
     "dataset_name": "{tmp}/questions.jsonl",
@@ -104,6 +106,20 @@ def compare(recipe, tmp_path, weights, processes, kills):
 )
 def test_killed_and_resumed(recipe, tmp_path, changes, weights):
     compare(recipe(changes), tmp_path, weights, processes=1, kills=2)
+
+
+@pytest.mark.parametrize("command", ["sft", "grpo"])
+def test_resumed_from_its_last_step_it_takes_no_other(tmp_path, recipe, command):
+    changes = {"max_steps": 4, "save_steps": 2, "max_completion_length": 8}
+    config = recipe(changes) if command == "grpo" else "recipes/miniature_cpu/sft.yaml"
+    words = [command, "--config", config, "--output_dir", str(tmp_path / "run"), "--report_to", "none"]
+    words += ["--max_steps", "4", "--save_strategy", "steps", "--save_steps", "2", "--warmup_steps", "0"]
+    assert main(words) == 0
+    weights = load_file(tmp_path / "run" / "model.safetensors")
+    assert main([*words, "--resume_from_checkpoint", "true"]) == 0  # killed between the checkpoint and its end
+    again = load_file(tmp_path / "run" / "model.safetensors")
+    assert all(weights[name].equal(again[name]) for name in weights)
+    assert not (tmp_path / "run" / "checkpoint-5").exists()
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ GRPO = {
     "per_device_train_batch_size": 8,
     "num_generations": 4,
     "max_completion_length": 24,
-    "max_steps": 12,
+    "max_steps": 8,
     "learning_rate": 1e-4,
 }
 EVALUATE = {"dataset_name": "questions.jsonl", "num_questions": 4, "num_generations": 2, "use_cpu": True}

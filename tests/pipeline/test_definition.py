@@ -126,6 +126,16 @@ def test_is_refused(tmp_path, changes, flags, words, reason):
     assert not (tmp_path / "run").exists()
 
 
+def _grpo(**settings):
+    return {
+        "a": {
+            "command": "grpo",
+            "config": "grpo.yaml",
+            "arguments": {"model_name_or_path": "miniature:base", **settings},
+        }
+    }
+
+
 CHECKED = [  # stages that only the parsers of their commands can refuse
     ({"a": {"command": "sfft"}}, ["stage `a`", "`command: sfft`", "did you mean `sft`"], "a command"),
     ({"a": {"command": "verify it"}}, ["`command: verify it`", "no command of r1-trl"], "of two words"),
@@ -150,7 +160,28 @@ CHECKED = [  # stages that only the parsers of their commands can refuse
         ["`accelerate_config:", "rows.jsonl"],
         "an accelerate config that is none",
     ),
+    (_grpo(reward_funcs=["acuracy_reward"]), ["`reward_funcs`", "did you mean 'accuracy_reward'"], "a reward"),
+    (_grpo(reward_kwargs={"format_reward": {"a": 1}}), ["`reward_funcs`", "takes no arguments"], "its arguments"),
+    (_grpo(reward_weights=[1.0]), ["`reward_weights: [1.0]`", "2 `reward_funcs`"], "weights"),
+    (_grpo(reward_funcs=["helpful_reward"]), ["'helpful_reward' does not take {}", "model_name"], "a reward model"),
+    (_grpo(model_name_or_path="./nowhere"), ["`model_name_or_path: ./nowhere`: no such folder"], "a model"),
+    (_grpo(dataset_name="./nowhere.jsonl"), ["`dataset_name: ./nowhere.jsonl`: no such file"], "a data file"),
+    (
+        _grpo(dataset_name=None, datasets=[{"path": "./nowhere"}]),
+        ["`path: ./nowhere`: no such folder"],
+        "a source of a mixture",
+    ),
 ]
+
+
+def test_what_an_earlier_stage_makes_need_not_be_there(tmp_path):
+    write_recipe(tmp_path)
+    made = {"model_name_or_path": "run/sft", "dataset_name": "run/data/rl.jsonl", "reward_funcs": ["helpful_reward"]}
+    made |= {"reward_kwargs": {"helpful_reward": {"model_name_or_path": "run/helpful"}}}
+    question = Question("grpo", "here", {**GRPO, **made}, None)
+    with pytest.raises(InputError, match="no such file"):
+        check_stage(question)
+    assert check_stage(question._replace(made=["run/sft", "run/data", "run/helpful"]))
 
 
 @pytest.mark.parametrize(("stages", "words", "reason"), CHECKED, ids=[case[-1] for case in CHECKED])
@@ -173,6 +204,7 @@ def test_refused_before_the_first_stage_runs(tmp_path):
 
 def test_a_batch_for_two_processes(tmp_path):
     """2 of 4 answers a process: right for two processes, wrong for one."""
+    write_recipe(tmp_path)
     accelerate = str(recipes_folder() / "accelerate" / "ddp.yaml")
     settings = {**GRPO, "per_device_train_batch_size": 2}
     assert check_stage(Question("grpo", "here", settings, accelerate)) == ["output_dir", "resume_from_checkpoint"]

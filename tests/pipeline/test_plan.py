@@ -1,6 +1,7 @@
 """What has to run, and why."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from r1_trl import InputError
 from r1_trl.files import write_json
 from r1_trl.pipeline import plan as plan_module
+from r1_trl.pipeline.command import make_parser, remember_forced
 from r1_trl.pipeline.folder import PipelineFolder
 from r1_trl.pipeline.inputs import describe_changes, hash_path, stage_inputs
 from r1_trl.pipeline.plan import format_plan, make_plan
@@ -133,6 +135,82 @@ def test_from(path):
     finish(path, *CHAIN)
     assert states(path, from_stage="rl_1") == ["done", "run", "run", "run"]
     assert planned(path, from_stage="rl_1")["other"] == ("run", "--from rl_1")
+
+
+def interrupt(path, *flags):
+    """As if a call with these flags had been killed in its first stage."""
+    folder, config = PipelineFolder(Path("run")), parse(path, *flags)
+    steps = make_plan(read(path), folder, config.from_stage, config.only)
+    remember_forced(steps, folder, config)
+    first = next(step.stage.name for step in steps if step.state == "will run")
+    folder.record_file(first).rename(folder.path / first / "checkpoint-2")
+    forced = folder.forced
+    folder.forced = replace(forced, stages={name: why for name, why in forced.stages.items() if name != first})
+
+
+def parse(path, *flags):
+    return make_parser().parse(["--config", str(path), *flags])[0]
+
+
+@pytest.mark.parametrize("from_stage", ["rl_1", None])
+def test_from_that_was_interrupted_goes_on(path, from_stage):
+    finish(path, *CHAIN)
+    interrupt(path, "--from", "rl_1")
+    assert planned(path, from_stage=from_stage) == {
+        "cold_start": ("done", ""),
+        "rl_1": ("resume", "was interrupted"),
+        "data": ("run", "--from rl_1"),
+        "other": ("run", "--from rl_1"),
+    }
+
+
+def test_another_from_is_added_to_one_that_was_interrupted(path):
+    finish(path, *CHAIN)
+    interrupt(path, "--from", "rl_1")
+    assert states(path, from_stage="cold_start") == ["run"] * 4
+    assert planned(path, from_stage="other")["data"] == ("run", "--from rl_1")
+
+
+def test_from_and_only_force_no_other_later(path):
+    finish(path, *CHAIN)
+    interrupt(path, "--from", "rl_1", "--only", "rl_1")
+    assert states(path, from_stage="rl_1", only="rl_1") == ["done", "resume", "left out", "done"]
+    assert states(path) == ["done", "resume", "run", "done"], "data needs rl_1"
+
+
+def test_a_command_that_wants_an_empty_folder_starts_over(path):
+    content = json.loads(path.read_text())
+    merged = {"command": "merge", "arguments": {"model_name_or_path": "{cold_start}"}}
+    path.write_text(json.dumps({**content, "stages": {**content["stages"], "merged": merged}}))
+    folder = finish(path, *CHAIN, "merged")
+    folder.record_file("merged").rename(folder.path / "merged" / "model.safetensors")
+    assert planned(path)["merged"] == ("run", "was interrupted"), "run moves the folder aside"
+
+
+def test_secrets_are_in_no_record(path):
+    secrets = {"hub_token": "hf_abc", "env": {"WANDB_API_KEY": "key_abc"}, "eos_token": "<|end|>"}
+    edit(path, "other", **secrets)
+    folder = finish(path, *CHAIN)
+    written = folder.start_file("other").read_text() + folder.record_file("other").read_text()
+    assert "hf_abc" not in written
+    assert "key_abc" not in written
+    assert "<|end|>" in written
+    assert states(path) == ["done"] * 4
+    edit(path, "other", env={"WANDB_API_KEY": "key_b"})
+    assert states(path) == ["done"] * 4
+    edit(path, "other", hub_token="hf_other")
+    state, why = planned(path)["other"]
+    assert state == "run"
+    assert why.startswith("`hub_token` secret, SHA-256 ")
+
+
+def test_only_the_user_reads_the_whole_settings(path):
+    folder = PipelineFolder(Path("run"))
+    folder.own.mkdir(parents=True)
+    folder.config_file("a").touch(mode=0o644)
+    file = folder.write_config("a", {"hub_token": "hf_abc"})
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "hf_abc" in file.read_text()
 
 
 def test_only(path):

@@ -109,8 +109,9 @@ def test_killed_in_training(finished, copy):
     checkpoint = copy.parent / "run" / "rl_1" / "checkpoint-4" / "complete.json"
     wait_for(lambda: moved.is_dir() and checkpoint.is_file(), running)
     kill(running)
-    run(copy)
+    run(copy, "--from", "rl_1")  # the same command goes on
     assert same(weights(copy, "rl_1"), weights(finished, "rl_1"))
+    assert not (copy.parent / "run" / ".pipeline" / "_from.json").exists()
     assert "rl_1        grpo     will resume  was interrupted" in (copy.parent / "log.txt").read_text()
     stages = json.loads((copy.parent / "run" / "pipeline.json").read_text())["stages"]
     assert [stage["starts"] for stage in stages.values()] == [1, 2]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from r1_trl.completion import parse_completion
 from r1_trl.errors import InputError
-from r1_trl.rejection.candidates import make_candidates
+from r1_trl.prompts import base_prompt
+from r1_trl.rejection.candidates import make_candidates, pass_rates
 from r1_trl.rejection.config import RejectionSamplingConfig
 from r1_trl.rejection.filters import answer_filters, apply_filters, has_code_block, longest_paragraph
 from r1_trl.rejection.funnel import make_funnel
@@ -24,7 +25,7 @@ EN_ZH = {"languages": ["en", "zh"]}
 
 def candidate(reasoning="add two and two", answer="4", verdict=1.0, question=0, number=0, truncated=False, **row):
     sample = Sample(f"<think>{reasoning}</think> <answer>{answer}</answer>", len(reasoning), truncated)
-    row = {"prompt": "What is two and two?", **row}
+    row = {"prompt": f"What is two and two, for the {question}th time?", **row}
     (made,) = make_candidates([row], [[sample]], [False])
     return replace(made, question=question, number=number, verdict=verdict)
 
@@ -105,7 +106,7 @@ ANSWERS = st.lists(
 def test_the_funnel_adds_up(answers, most, selection):
     answers = [replace(answer, number=number) for number, answer in enumerate(answers)]
     config = RejectionSamplingConfig(**EN_ZH, max_pass_rate=0.9)
-    rates = {0: 1.0, 1: 0.5}
+    rates = {candidate(question=0).asks: 1.0, candidate(question=1).asks: 0.5}
     left, fallen = apply_filters(answers, answer_filters(config) | group_filters(rates, config))
     kept = select(left, most, selection, seed=0)
     fallen["max_per_question"] = [answer for answer in left if answer not in kept]
@@ -140,19 +141,33 @@ def test_selection():
     assert select(others, 2, "random", 3) == [a for a in select(answers, 2, "random", 3) if a.question == 1]
 
 
+@pytest.mark.parametrize("selection", ["random", "shortest"])
+def test_rows_that_repeat_a_prompt_are_one_question(selection):
+    prompts = ["2 + 2", [{"role": "user", "content": "2 + 2"}], "2 + 2"]
+    answers = [candidate(prompt=prompts[n % 3], question=n % 3, number=n, verdict=float(n % 2)) for n in range(12)]
+    rates = pass_rates(answers[:9])
+    assert sorted(rates.values()) == [1 / 3, 2 / 3]
+    kept = select(answers, 2, selection, 0)
+    assert sorted(isinstance(answer.row["prompt"], str) for answer in kept) == [False, False, True, True]
+    rows = sft_rows(answers, rates, "my-data", "my-model", {(a.question, a.number): 0 for a in answers})
+    assert len({row["pass_rate"] for row in rows if row["question"] != 1}) == 1
+
+
 @pytest.mark.parametrize(
     ("prompt", "opened", "user", "content"),
     [
         ([{"role": "user", "content": "2 + 2"}], False, "2 + 2", "<think>so</think> <answer>4</answer>"),
         ([{"role": "user", "content": "2 + 2"}], True, "2 + 2", "<think>so</think> <answer>4</answer>"),
         ("2 + 2 <think>\n", True, "2 + 2", "<think>so</think> <answer>4</answer>"),
+        (base_prompt("2 + 2"), False, "2 + 2", "<think>so</think> <answer>4</answer>"),
+        (f"{base_prompt('2 + 2')} <think>\n", True, "2 + 2", "<think>so</think> <answer>4</answer>"),
     ],
-    ids=["conversation", "opened by the template", "opened by the text"],
+    ids=["conversation", "opened by the template", "opened by the text", "R1-Zero's", "R1-Zero's, opened"],
 )
 def test_rows_are_whole_conversations(prompt, opened, user, content):
     text = content.removeprefix("<think>") if opened else content
     (made,) = make_candidates([{"prompt": prompt, "id": "q7"}], [[Sample(text, 9, False)]], [opened])
-    (row,) = sft_rows([replace(made, verdict=1.0)], {0: 0.25}, "my-data", "my-model", {(0, 0): 42})
+    (row,) = sft_rows([replace(made, verdict=1.0)], {made.asks: 0.25}, "my-data", "my-model", {(0, 0): 42})
     assert row == {
         "prompt": [{"role": "user", "content": user}],
         "completion": [{"role": "assistant", "content": content}],

@@ -55,7 +55,7 @@ def test_who_is_judged():
     assert [needs_judge(candidate) for candidate in candidates] == [True, *[False] * 7]
     judged = add_verdicts(candidates, [1.0])
     assert [candidate.verdict for candidate in judged] == [1.0, 0.0, 0.0, 0.0] + [0.0] * 4
-    assert pass_rates(judged) == {0: 0.25, 1: 0.0}
+    assert pass_rates(judged) == {'"Write."': 0.25, '"2 + 2"': 0.0}
     assert [c.reason for c in judged[:2]] == ["by the judge", "no whole answer"]
 
 

@@ -25,7 +25,7 @@ from r1_trl.preference.text import response_ids
 from r1_trl.preference.trainers import R1RewardTrainer
 from r1_trl.rewards import HelpfulReward, PreferenceReward, SafetyReward, get_reward
 from r1_trl.rewards.preference import cap_missing_answers
-from r1_trl.stages.rewards import load_reward_funcs
+from r1_trl.stages.rewards import check_reward_columns, load_reward_funcs
 from tests.preference.reward_data import CPU, pair_rows, say
 from tests.stages.adapter_folders import BASE
 
@@ -162,6 +162,16 @@ def test_quantised(folders, bits):
 
 
 # --- memory
+
+
+def test_base_of_an_adapter_is_found_on_another_machine(folders, tmp_path):
+    settings = json.loads((folders["lora"] / "adapter_config.json").read_text())
+    for file in folders["lora"].iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    settings["base_model_name_or_path"] = "/another/machine/r1_trl/miniature/base"
+    (tmp_path / "adapter_config.json").write_text(json.dumps(settings))
+    moved, here = (HelpfulReward(str(folder))(PROMPTS[:1], CHOSEN[:1]) for folder in (tmp_path, folders["lora"]))
+    assert moved == here
 
 
 def test_forward_passes_are_bounded(folders):
@@ -334,6 +344,22 @@ def test_template_that_hides_the_reasoning(folders, tmp_path):
     )
     with pytest.raises(InputError, match="leaves the reasoning out"):
         SafetyReward(str(folder))(PROMPTS, CHOSEN)
+
+
+def test_columns_and_template_are_checked_before_anything_loads(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(AutoModelForSequenceClassification, "from_pretrained", None)
+    rows = Dataset.from_list([{"prompt": prompt, "solution": "8"} for prompt in PROMPTS])
+    sourced = HelpfulReward(str(folders["helpful"]), sources=["general"])
+    with pytest.raises(InputError, match="dataset `rows` has no column `source`, which helpful_reward needs"):
+        check_reward_columns([sourced], rows, "rows")
+    check_reward_columns([sourced], rows.add_column("source", ["general"] * len(rows)), "rows")
+    folder = save_reward_model(tmp_path / "model", "safety", "response", small=True)
+    hides = "{% for m in messages %}{{ m['content'].split('</think>')[-1] }}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(hides)
+    with pytest.raises(InputError, match="leaves the reasoning out"):
+        check_reward_columns([SafetyReward(str(folder))], rows, "rows")
+    text = Dataset.from_list([{"prompt": "5 + 3", "solution": "8"}])
+    check_reward_columns([SafetyReward(str(folder))], text, "rows")
 
 
 # --- in the trainers

@@ -52,6 +52,8 @@ def test_dotted_paths(tmp_path, monkeypatch):
         ("format_reward", {"languages": ["en"]}, "'format_reward' takes no arguments, got languages"),
         ("accuracy_reward", {"languages": ["en"]}, "unexpected keyword argument 'languages'"),
         ("accuracy_reward", {"workers": 0}, "`workers: 0` must be positive"),
+        ("some/reward-model", {}, "helpful_reward: {model_name_or_path: some/reward-model}"),
+        ("./runs/reward.v1", {}, "`./runs/reward.v1` is the path of a model: score with a reward model by"),
         ("no_such_package.rewards.mine", {}, "there is no module 'no_such_package'"),
     ],
 )

@@ -14,9 +14,14 @@ ANSWER = "<think> 2 + 2 </think> <answer> 4 </answer>"
 
 
 class MisbehavingServer:
-    """Answers with `behave(number of the request, body)`: a text, a message, a status, `"hang"` or `"drop"`."""
+    """Answers with `behave(number of the request, body)`: a text, a message, a status, `"hang"` or `"drop"`.
 
-    def __init__(self, behave=lambda number, body: ANSWER, port=0, seconds=0.0):
+    JSON as bytes is a whole response, and other bytes are a page.
+    """
+
+    def __init__(
+        self, behave=lambda number, body: ANSWER, port=0, seconds=0.0, models=b'{"object": "list", "data": []}'
+    ):
         self.behave = behave
         self.seconds = seconds  # that an answer takes
         self.requests = []  # bodies
@@ -36,7 +41,7 @@ class MisbehavingServer:
 
             def do_GET(self):
                 server.seen["GET"] += 1
-                self.reply(200, {"object": "list", "data": []})
+                self.send(200, models, "application/json" if models.startswith(b"{") else "text/html")
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -59,6 +64,8 @@ class MisbehavingServer:
                 elif what == "drop":
                     self.connection.shutdown(socket.SHUT_RDWR)
                     self.close_connection = True
+                elif isinstance(what, bytes):
+                    self.send(200, what, "application/json" if what.startswith((b"{", b"null")) else "text/html")
                 elif isinstance(what, int):
                     self.reply(what, {"error": {"message": f"status {what}"}})
                 elif self.path.endswith("/chat/completions"):
@@ -73,9 +80,11 @@ class MisbehavingServer:
                 return {"id": "1", "object": "o", "created": 1, "model": "m", "choices": choices, "usage": usage}
 
             def reply(self, status, content):
-                data = json.dumps(content).encode()
+                self.send(status, json.dumps(content).encode(), "application/json")
+
+            def send(self, status, data, content_type):
                 self.send_response(status)
-                self.send_header("content-type", "application/json")
+                self.send_header("content-type", content_type)
                 self.send_header("content-length", str(len(data)))
                 if status == 429:
                     self.send_header("retry-after", "0.05")

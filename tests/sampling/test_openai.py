@@ -61,7 +61,56 @@ def test_a_failure_is_tried_again(failure):
         assert len(server.requests) >= 8
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 422])
+NO_ANSWERS = [
+    b'{"error": {"message": "overloaded", "code": 502}}',
+    b'{"choices": []}',
+    b'{"choices": [{"index": 0}]}',
+    b'{"choices": [',
+    b"null",
+    b"<html>gateway</html>",
+]
+
+
+@pytest.mark.parametrize("prompt", ["2 + 2", CHAT], ids=["text", "conversation"])
+@pytest.mark.parametrize("response", NO_ANSWERS, ids=["error", "no choice", "no text", "cut off", "null", "a page"])
+def test_a_200_without_an_answer_is_a_failure(response, prompt):
+    with MisbehavingServer(lambda number, body: response if number in (0, 3) else ANSWER) as server:
+        assert sample([server.url], 6, prompt) == [Sample(ANSWER, 9, False)] * 6
+    with MisbehavingServer(lambda number, body: response) as server, pytest.raises(InputError, match="no server"):
+        sample([server.url], 2, prompt, server_timeout=0.3)
+
+
+def test_a_page_in_place_of_the_list_of_models():
+    with MisbehavingServer(lambda number, body: 503 if number == 0 else ANSWER, models=b"<html></html>") as server:
+        assert sample([server.url], 2) == [Sample(ANSWER, 9, False)] * 2
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_one_prompt_is_refused_for_does_not_end_the_run(status):
+    with MisbehavingServer(lambda number, body: status if body["seed"] == 2 else ANSWER) as server:
+        answers = sample([server.url])
+        assert len(server.requests) == 6
+    assert [answer.refusal is None for answer in answers] == [True, True, False, True, True, True]
+    assert f"status {status}" in answers[2].refusal
+    assert answers[2][:3] == ("", 0, True)
+
+
+@pytest.mark.parametrize("broken", ["a proxy", "the key is gone"])
+@pytest.mark.timeout(20)
+def test_a_client_that_cannot_be_made_ends_the_run(monkeypatch, broken):
+    if broken == "a proxy":
+        monkeypatch.setenv("ALL_PROXY", "nonsense://127.0.0.1:9")
+    with pytest.raises(InputError, match="no client can be made for http" if broken == "a proxy" else "NO_SUCH_KEY"):
+        sample(["http://127.0.0.1:8/v1"], api_key_env=None if broken == "a proxy" else "NO_SUCH_KEY")
+
+
+def test_a_bug_reaches_the_main_thread(monkeypatch):
+    monkeypatch.setattr(OpenAISampler, "_client", lambda self, url: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        sample(["http://127.0.0.1:8/v1"])
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refusal_for_good_ends_the_run(status):
     with MisbehavingServer(lambda number, body: status) as server:
         with pytest.raises(InputError, match=f"127.0.0.1.*status {status}"):

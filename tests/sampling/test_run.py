@@ -3,9 +3,18 @@
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from r1_trl.sampling import ExactSampler, TransformersSampler, sample_completions, sample_to_file
+from r1_trl.errors import InputError
+from r1_trl.sampling import (
+    ExactSampler,
+    OpenAISampler,
+    Sample,
+    TransformersSampler,
+    sample_completions,
+    sample_to_file,
+)
 from r1_trl.sampling.run import read_finished
 from r1_trl.tasks.arithmetic import question_rows
+from tests.sampling.misbehaving_server import ANSWER, MisbehavingServer
 
 PROMPTS = [row["prompt"] for row in question_rows("train", 6)] + ["what is 2 + 2 ?"]
 
@@ -55,3 +64,29 @@ def test_a_finished_run_samples_nothing(loaded, tmp_path):
     expected = run(loaded, path)
     assert run(loaded, path, after=0) == expected
     assert read_finished(path, {"seed": 1}, len(PROMPTS), 3) == expected
+
+
+def test_refused_answers_are_told_and_not_asked_for_again(tmp_path, caplog):
+    prompts, path = ["2 + 2", "a long one", "2 + 3"], tmp_path / "samples.jsonl"
+    with MisbehavingServer(lambda number, body: 400 if "long" in body["prompt"] else ANSWER) as server:
+        answers = sample_to_file(OpenAISampler([server.url], "m"), prompts, 2, path, {}, 1)
+        assert sample_to_file(OpenAISampler([server.url], "m"), prompts, 2, path, {}, 1) == answers
+        assert len(server.requests) == 6
+    assert answers[0] == answers[2] == [Sample(ANSWER, 9, False)] * 2
+    assert all(answer.refusal for answer in answers[1])
+    assert caplog.messages[0] == caplog.messages[1]
+    assert "2 of 6 answers were refused" in caplog.messages[0]
+    assert "with the index 1." in caplog.messages[0]
+    assert "status 400" in caplog.messages[0]
+    assert read_finished(path, {}, 3, 2) == answers
+    assert len(caplog.messages) == 3
+
+
+def test_a_run_that_is_refused_as_a_whole_is_an_error(tmp_path):
+    path = tmp_path / "samples.jsonl"
+    with MisbehavingServer(lambda number, body: 400 if number < 4 else ANSWER) as server:
+        sampler = OpenAISampler([server.url], "m")
+        with pytest.raises(InputError, match=r"refuses every request, the first one with: .*status 400"):
+            sample_to_file(sampler, ["2 + 2", "2 + 3"], 2, path, {}, 1)
+        assert list(tmp_path.iterdir()) == []
+        assert sample_to_file(sampler, ["2 + 2", "2 + 3"], 2, path, {}, 1) == [[Sample(ANSWER, 9, False)] * 2] * 2

@@ -13,12 +13,13 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from datasets import Dataset
 
 from r1_trl.errors import InputError
 from r1_trl.sampling.answer_file import AnswerFile
 from r1_trl.sampling.run import hash_prompts
 from r1_trl.sampling.sampler import Sample
-from r1_trl.stages.judge_pairs import main
+from r1_trl.stages.judge_pairs import main, read_samples
 from r1_trl.tasks.sources import load_split
 from tests.preference.reward_data import run_reward_model
 
@@ -151,6 +152,19 @@ def test_by_a_server_from_samples(tmp_path, server):
     others = [{"prompt": [{"role": "user", "content": "why ?"}]}] * 20
     with pytest.raises(InputError, match=r"samples\.jsonl` answers other prompts"):
         main(write(tmp_path, judge, rows=others))
+
+
+def test_samples_of_a_part_of_a_mixture(tmp_path):
+    """`num_questions: 3` of two sources takes two rows of the larger one and one of the other."""
+    rows = Dataset.from_dict({"prompt": [f"{n} + 1" for n in range(9)], "source": ["a"] * 6 + ["b"] * 3})
+    path = tmp_path / "samples.jsonl"
+    with AnswerFile(path, {"prompts": hash_prompts(["0 + 1", "1 + 1", "6 + 1"])}, exact=False) as file:
+        for question in range(3):
+            file.append((question, 0), Sample(f"answer {question}", 5, False))
+    answers = read_samples(path, rows, "datasets")
+    assert [row for row, given in enumerate(answers) if given] == [0, 1, 6]
+    with pytest.raises(InputError, match="answers other prompts"):
+        read_samples(path, rows, "rows.jsonl")
 
 
 def test_killed_and_resumed(tmp_path, server):

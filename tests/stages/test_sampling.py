@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from peft import PeftModel
@@ -20,7 +21,7 @@ from r1_trl.stages.sampling import (
     make_sampler,
     sampling_fingerprint,
 )
-from tests.sampling.misbehaving_server import MisbehavingServer
+from tests.sampling.misbehaving_server import ANSWER, MisbehavingServer
 from tests.stages.adapter_folders import BASE, save_adapter
 
 CPU = {"use_cpu": True, "max_completion_length": 24}
@@ -95,6 +96,23 @@ def test_fingerprint_follows_what_changes_the_answers(changes):
     assert json.dumps(fingerprint())
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("model", "tokenizer.json"), ("model", "chat_template.jinja"), ("base", "chat_template.jinja")],
+    ids=["the tokenizer", "the chat template", "the base of an adapter"],
+)
+def test_fingerprint_follows_the_files(tmp_path, folder, name):
+    base = shutil.copytree(BASE, tmp_path / "base")
+    model = base
+    if folder == "base":
+        model = save_adapter(tmp_path / "adapter", tokenizer=False, base=str(base))
+    model_args = ModelConfig(model_name_or_path=str(model))
+    before = sampling_fingerprint(PROMPTS, SamplingConfig(), model_args, str(model))
+    with (base / name).open("a") as file:
+        file.write(" ")
+    assert sampling_fingerprint(PROMPTS, SamplingConfig(), model_args, str(model)) != before
+
+
 def run_evaluate(tmp_path, **settings):
     settings = {
         "output_dir": str(tmp_path / "evaluation"),
@@ -136,6 +154,16 @@ def test_an_evaluation_that_is_left_goes_on(tmp_path, monkeypatch):
     assert run_evaluate(tmp_path)["metrics"] == expected["metrics"]
     assert (tmp_path / "evaluation" / "samples.parquet").read_bytes() == table
     assert {path.name for path in (tmp_path / "evaluation").iterdir()} == files
+
+
+def test_an_evaluation_with_a_refused_question(tmp_path):
+    served = {"model_name_or_path": None, "sampling_backend": "openai", "served_model_name": "m", "num_questions": 4}
+    with MisbehavingServer(lambda number, body: 400 if "first" in body["prompt"] else ANSWER) as server:
+        rows = [{"prompt": "first 2 + 2", "solution": "4"}, {"prompt": "2 + 2", "solution": "4"}]
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        settings = {**served, "base_url": [server.url], "dataset_name": str(tmp_path / "rows.jsonl")}
+        metrics = run_evaluate(tmp_path, **settings)["metrics"]
+    assert (metrics["pass@1"], metrics["refused"], metrics["truncated"]) == (0.5, 0.5, 0.5)
 
 
 def test_an_evaluation_of_servers_by_source(tmp_path, capsys):

@@ -18,6 +18,16 @@ EXAM = [
         "prompt": "Prove it.",
         "solution": "Since n squared is even, n is even as well, which contradicts the choice of n.",
     },
+    {
+        "prompt": "Show it.",
+        "completion": "Let m be odd; then its square is odd because two odd numbers multiply.",
+    },
+    {
+        "messages": [
+            {"role": "user", "content": "Why?"},
+            {"role": "assistant", "content": "Light is scattered by air, and blue light far more than red light is."},
+        ]
+    },
 ]
 FOUND = [
     ({"prompt": LONG}, (0, "question", "ngram"), "the same question"),
@@ -32,12 +42,20 @@ FOUND = [
     ),
     ({"chosen": [{"role": "user", "content": LONG}], "rejected": []}, (0, "question", "ngram"), "in a pair"),
     ({"prompt": "what is  5 + 3 - 2?"}, (1, "question", "question"), "a short question that is equal"),
+    ({"prompt": "What is 5+3-2 ?"}, (1, "question", "question"), "spaced in another way"),
     ({"prompt": "请问小明和小红一共有多少个梨？"}, (2, "question", "ngram"), "ten characters in a row"),
     ({"prompt": "x", "completion": EXAM[3]["solution"]}, (3, "solution", "ngram"), "a reference solution"),
+    ({"prompt": "x", "solution": EXAM[4]["completion"]}, (4, "completion", "ngram"), "a reference completion"),
+    (
+        {"prompt": "x", "completion": EXAM[5]["messages"][1:]},
+        (5, "messages", "ngram"),
+        "a reference in the assistant's turn",
+    ),
 ]
 CLEAN = [
     ({"prompt": "What is 5 - 3 + 2?", "solution": "4"}, "the same numbers with other signs"),
     ({"prompt": "Please tell me: What is 5 + 3 - 2?"}, "a short question inside another"),
+    ({"prompt": "What is 53 - 2?"}, "other numbers by the same digits"),
     ({"prompt": "How much is 40 + 2?", "solution": "42"}, "the same short solution"),
     ({"prompt": " ".join(words(LONG)[:9])}, "nine words in a row"),
     ({"prompt": "小明和小红一共有九个苹果。"}, "fewer than ten characters in a row"),

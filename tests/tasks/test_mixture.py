@@ -211,6 +211,16 @@ def test_sources_with_and_without_a_test_split(folder):
     assert not {*questions(train)} & {*questions(test)}
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_what_one_source_holds_out_no_other_trains_on(folder, streaming):
+    (folder / "copy.jsonl").write_text("".join(json.dumps(row) + "\n" for row in GSM8K))
+    copy = gsm8k(folder, path=str(folder / "copy.jsonl"), name=None)
+    train, test = load(copy, gsm8k(folder, test_split="test"), test_split_size=0.3, streaming=streaming)
+    held_out = {*questions(test)}
+    assert len(held_out) > 2
+    assert not held_out & {*questions(train)}
+
+
 # Weights
 
 
