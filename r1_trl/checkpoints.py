@@ -50,7 +50,6 @@ class WholeCheckpoints(Trainer):
             self.args.eval_on_start = False
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
-
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         # Resumed from the checkpoint of its last step, the trainer would take one more.
         if self.state.global_step >= self.state.max_steps:

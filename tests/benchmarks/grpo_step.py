@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 COMPLETIONS = 32
-SETTINGS = ((16, 2), (16, 4), (40, 4))  # tokens of the prompt, completions in a micro-batch
+SETTINGS = ((16, 4), (16, 2), (40, 4))  # tokens of the prompt, completions in a micro-batch
 LEAST_RATIO = 2.5
 
 
