@@ -55,8 +55,18 @@ def write_pipeline(folder: Path, seed: int) -> Path:
     return path
 
 
+def log_history(folder: Path) -> list[dict]:
+    return json.loads((folder / "trainer_state.json").read_text())["log_history"]
+
+
+def last_evaluation(folder: Path) -> dict[str, float]:
+    """Of a reward model, on held-out rows."""
+    entry = [entry for entry in log_history(folder) if "eval_accuracy" in entry][-1]
+    return {key: entry[key] for key in ("eval_loss", "eval_accuracy")}
+
+
 def consistency_by_step(folder: Path) -> dict[str, float]:
-    history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+    history = log_history(folder)
     logged = {entry["step"]: entry[CONSISTENCY] for entry in history if CONSISTENCY in entry}
     return {str(step): logged[step] for step in STEPS}
 
@@ -72,10 +82,7 @@ def run_seed(folder: Path, seed: int) -> dict:
             for name, stage in stages.items()
             if name.endswith("_evaluation")
         },
-        "reward_models": {
-            name: {key: value for key, value in stages[name]["metrics"].items() if key.startswith("eval_")}
-            for name in ("helpful", "safety")
-        },
+        "reward_models": {name: last_evaluation(folder / name) for name in ("helpful", "safety")},
         "language_consistency": {name: consistency_by_step(folder / name) for name in ("dev2", "no_language_reward")},
     }
 
@@ -87,7 +94,8 @@ def pipeline_seconds(result: dict) -> float:
 
 
 def cell(values: list[float], places: int = 3) -> str:
-    return f"{statistics.mean(values):.{places}f} ± {statistics.stdev(values):.{places}f}"
+    spread = f" ± {statistics.stdev(values):.{places}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{places}f}{spread}"
 
 
 def evaluated(measured: dict, stage: str, source: str, metric: str) -> str:
@@ -128,9 +136,11 @@ def student_table(measured: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output_dir", type=Path, default=Path("runs/measure_pipeline"))
-    folder = parser.parse_args().output_dir
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    args = parser.parse_args()
+    folder = args.output_dir
     os.environ.setdefault("WANDB_MODE", "offline")
-    results = {str(seed): run_seed(folder / f"seed_{seed}", seed) for seed in SEEDS}
+    results = {str(seed): run_seed(folder / f"seed_{seed}", seed) for seed in args.seeds}
     measured = {
         "command": "make measure-pipeline",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, no GPU",

@@ -12,9 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 from safetensors.torch import load_file
 
 from r1_trl.cli import main
+from r1_trl.tasks.arithmetic import question_rows
 
 SETTINGS = {
     "model_name_or_path": "miniature:base",
@@ -43,9 +45,10 @@ LORA = {"use_peft": True, "lora_r": 4, "lora_target_modules": ["all-linear"]}
 
 
 @pytest.fixture
-def recipe(tmp_path, questions):
-    def write(changes):
-        questions.select(range(48)).to_json(tmp_path / "questions.jsonl")  # 3 rollouts, so more than one epoch
+def recipe(tmp_path):
+    def write(changes, size=48):
+        rows = question_rows("train", size)  # 3 rollouts, so more than one epoch
+        Dataset.from_list(rows).to_json(tmp_path / "questions.jsonl")
         path = tmp_path / "grpo.yaml"
         path.write_text(json.dumps({**SETTINGS, **changes}).replace("{tmp}", str(tmp_path)))
         return str(path)
@@ -91,14 +94,17 @@ def run_and_kill(recipe, output_dir, processes, kills, seed):
 
 
 def compare(recipe, tmp_path, weights, processes, kills):
+    """Returns how often the run was killed before it ended."""
     alone, killed = tmp_path / "alone", tmp_path / "killed"
     assert run_and_kill(recipe, alone, processes, 0, 0) == 0
-    assert run_and_kill(recipe, killed, processes, kills, 7) > 0
+    killed_times = run_and_kill(recipe, killed, processes, kills, 7)
+    assert killed_times > 0
     mine, theirs = load_file(killed / weights), load_file(alone / weights)
     assert mine.keys() == theirs.keys()
     assert all(mine[name].equal(theirs[name]) for name in mine)
     assert history(killed) == history(alone)
     assert len(history(alone)) > 7
+    return killed_times
 
 
 @pytest.mark.parametrize(
@@ -129,5 +135,5 @@ def test_resumed_from_its_last_step_it_takes_no_other(tmp_path, recipe, command)
 )
 def test_killed_ten_times(recipe, tmp_path, changes, weights, processes):
     # Slow steps, so that ten kills find it at work.
-    settings = {"max_completion_length": 48, "per_device_train_batch_size": 32 // processes, "max_steps": 40}
-    compare(recipe({**changes, **settings}), tmp_path, weights, processes, kills=10)
+    settings = {"max_completion_length": 48, "per_device_train_batch_size": 32 // processes, "max_steps": 80}
+    assert compare(recipe({**changes, **settings}, size=192), tmp_path, weights, processes, kills=10) == 10
