@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from r1_trl.doctor.device import Device, device_at_hand, named_device
+from r1_trl.doctor.device import GIB, Device, device_at_hand, named_device
 from r1_trl.doctor.diagnosis import Diagnosis, examine
-from r1_trl.doctor.fit import GIB
 from r1_trl.doctor.memory import Estimate, Memory
 from r1_trl.doctor.recipe import read_recipe
 from r1_trl.errors import InputError

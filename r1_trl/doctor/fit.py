@@ -8,13 +8,12 @@ from dataclasses import replace
 import torch
 from peft import LoraConfig
 
-from r1_trl.doctor.device import Device
+from r1_trl.doctor.device import GIB, Device
 from r1_trl.doctor.finding import Finding
 from r1_trl.doctor.memory import Estimate, estimate_phase
 from r1_trl.doctor.recipe import Recipe
 from r1_trl.doctor.workload import Workload
 
-GIB = 2**30
 # What an allocator holds beside the tensors: glibc's added 7% to 32% to those of 93M weights (docs/pages/doctor.md).
 _ROOM = 0.8
 _ASK = "`r1-trl doctor` tells what would fit"

@@ -13,12 +13,12 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification
 from trl.trainer.utils import disable_dropout_in_model
 
+from r1_trl.doctor.device import GIB
 from r1_trl.doctor.fake_modules import quantized_linears
 from r1_trl.doctor.scorers import Scorer
 from r1_trl.doctor.trace import build_model, trace_generation, trace_scoring, trace_update
 from r1_trl.doctor.workload import Workload
 
-GIB = 2**30
 _CUDA_CONTEXT = GIB // 2  # the driver's context and the libraries' workspaces; assumed, not measured
 
 # Bytes of optimizer state for each byte of a trained weight, or for each weight where the state is of 8 bits. Two
