@@ -24,6 +24,7 @@ test-slow: $(INSTALLED) ## the miniature learns, within its bounds and its time
 benchmark: $(INSTALLED) ## speed against TRL's, in the same run; on a quiet machine
 	$(BIN)/python -m tests.benchmarks.verifiers
 	$(BIN)/python -m tests.benchmarks.grpo_step
+	$(BIN)/python -m tests.benchmarks.reflection
 
 measure: $(INSTALLED) ## three seeds of the miniature and its ablations: the figures of its README
 	$(BIN)/python recipes/miniature_cpu/measure.py

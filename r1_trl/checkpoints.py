@@ -9,18 +9,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
+from transformers import TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
 from r1_trl.errors import InputError
 from r1_trl.files import write_json
+from r1_trl.tracking.cost import CHECKPOINT_FILE
+from r1_trl.tracking.ledger import CostLedger
 
 MARK = "complete.json"
 LAST = ("true", "last", "yes", "1")
 
 
-class WholeCheckpoints(Trainer):
-    """A mixin for trainers: marks each checkpoint when all of it is written, and deletes older ones only then."""
+class WholeCheckpoints(CostLedger):
+    """A mixin for trainers: marks each checkpoint when all of it is written, and deletes older ones only then.
+
+    A checkpoint also holds what the run has cost up to there.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,12 +48,22 @@ class WholeCheckpoints(Trainer):
             rotate_checkpoints(str(folder.parent), save_total_limit=limit, best_model_checkpoint=best, use_mtime=True)
 
     def _save_more(self, folder: Path) -> None:
-        """What a kind of training adds to its checkpoints."""
+        """Writes what a checkpoint holds beside transformers' files; kinds of training add to it."""
+        cost = self.cost()
+        if self.args.should_save:
+            write_json(folder / CHECKPOINT_FILE, cost)
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
-        if resume_from_checkpoint:  # the evaluation at the start is in the history already
-            self.args.eval_on_start = False
-        return super().train(resume_from_checkpoint, *args, **kwargs)
+        checkpoint = resume_from_checkpoint
+        if checkpoint is True:
+            checkpoint = find_checkpoint(str(self.args.output_dir), True)
+        if checkpoint:
+            self._prepare_resume(Path(checkpoint))
+        return super().train(checkpoint, *args, **kwargs)
+
+    def _prepare_resume(self, checkpoint: Path) -> None:
+        """What has to be known before transformers reads a checkpoint; kinds of training add to it."""
+        self.args.eval_on_start = False  # the evaluation at the start is in the history already
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         # Resumed from the checkpoint of its last step, the trainer would take one more.

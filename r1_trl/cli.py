@@ -26,6 +26,9 @@ STAGES = {
     "evaluate": Command("r1_trl.stages.evaluate", "pass@1, cons@k, length, format and language on held-out questions"),
 }
 TOOLS = {
+    "compare": Command("r1_trl.stages.compare", "two evaluations: which is better, by how much, and is it chance"),
+    "report": Command("r1_trl.report.command", "one HTML file that shows what a run did, or several side by side"),
+    "cost": Command("r1_trl.stages.cost", "what a run has cost by stage, and would with another model or card"),
     "verify": Command("r1_trl.stages.verify", "run each row's gold through its own verifier, before a run"),
     "data": Command("r1_trl.stages.data_tools", "tools for rows: decontaminate, judge-pairs"),
     "doctor": Command("r1_trl.doctor.command", "what will go wrong with a recipe on a device, before anything loads"),

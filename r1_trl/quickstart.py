@@ -1,6 +1,6 @@
 """`r1-trl quickstart`: the whole road in miniature, each stage by the command that a user would type.
 
-Questions → cold-start SFT → evaluation → GRPO with R1's three rewards → evaluation → a picture of what changed.
+Questions → cold-start SFT → evaluation → GRPO with R1's three rewards → evaluation → a report.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from r1_trl.files import write_json
 from r1_trl.recipe_catalog import recipes_folder
+from r1_trl.report.command import tell_report
 from r1_trl.report.curves import plot_curves, read_log_history
 
 # Tracked on this machine alone, and no bars but those of training and sampling.
@@ -51,7 +52,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--output_dir", type=Path, default=Path("runs/miniature"), help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="seed of both training stages (default: %(default)s)")
     args = parser.parse_args(argv)
-    for name, value in ENVIRONMENT.items():
+    for name, value in {**ENVIRONMENT, "WANDB_RUN_GROUP": args.output_dir.name}.items():
         os.environ.setdefault(name, value)
     wall_seconds = {}
     stages = plan(args.output_dir, args.seed)
@@ -63,6 +64,7 @@ def main(argv: list[str]) -> None:
     plot_curves(read_log_history(args.output_dir / "grpo"), args.output_dir / "curves.png", "R1 in miniature")
     print(format_results(results, args.output_dir))
     print(format_example(args.output_dir))
+    print(f"\n{tell_report(args.output_dir)}")
 
 
 def plan(output_dir: Path, seed: int) -> list[Stage]:

@@ -28,6 +28,9 @@ def test_contents(wheel):
         "r1_trl/recipes/miniature_cpu/README.md",
         "r1_trl/miniature/base/model.safetensors",
         "r1_trl/miniature/base/README.md",
+        "r1_trl/report/page.html",
+        "r1_trl/report/page.css",
+        "r1_trl/report/page.js",
     }
     assert expected - set(names) == set()
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -9,6 +9,7 @@ import pytest
 
 from r1_trl import quickstart
 from r1_trl.cli import main
+from tests.report.runs import write_run, write_stage
 
 METRICS = {
     "pass@1": 0.25,
@@ -52,6 +53,18 @@ def test_example_is_an_answer_that_changed(tmp_path):
         table.to_parquet(tmp_path / f"{part}_evaluation" / "samples.parquet")
     lines = quickstart.format_example(tmp_path).splitlines()
     assert lines[1:] == ["An answer that changed: question 1", "  cold start  3", "  GRPO        add 3 gives 8 ."]
+
+
+def test_it_ends_with_a_report(tmp_path, monkeypatch, capsys):
+    folder = write_run(tmp_path / "run", texts=("a",))
+    measured = {**METRICS, "cons@16": 0.5}
+    for name, share in (("cold_start", 0.25), ("grpo", 1.0)):
+        write_stage(folder / f"{name}_evaluation", "evaluate", metrics={**measured, "pass@1": share})
+    stages = [quickstart.Stage(name, name, ["recipes"]) for name in ("cold_start", "grpo")]
+    monkeypatch.setattr(quickstart, "plan", lambda *_: stages)
+    quickstart.main(["--output_dir", str(folder)])
+    assert f"Report: {folder}/report.html" in capsys.readouterr().out
+    assert "100.0%" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_failed_stage_ends_it_with_its_code(tmp_path, monkeypatch, capfd):

@@ -11,6 +11,8 @@ from transformers import PreTrainedConfig
 from r1_trl.doctor.recipe import Recipe
 from r1_trl.doctor.scorers import Scorer, scorers_of
 
+_AUTOCAST = {None: None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -95,7 +97,7 @@ def workload_of(recipe: Recipe) -> Workload:
         prompt_tokens=recipe.prompt_tokens,
         completion_tokens=recipe.completion_tokens,
         checkpointing=bool(args.activation_checkpointing),
-        autocast=None if recipe.mixed_precision is None else torch.bfloat16,  # float16 is of the same size
+        autocast=_AUTOCAST[recipe.mixed_precision],
         attention=model_args.attn_implementation,
         optimizer=str(getattr(args.optim, "value", args.optim)),
         reference=args.beta != 0.0,

@@ -20,6 +20,7 @@ from r1_trl.errors import InputError
 from r1_trl.grpo.adapters import ADAPTER_DTYPES
 from r1_trl.grpo.schedules import read_schedule, read_windows
 from r1_trl.precision import settle_training_args
+from r1_trl.tracking.trackers import installed_trackers
 
 
 @dataclass
@@ -92,6 +93,9 @@ class R1GRPOConfig(GRPOConfig):
             Of the trained adapter: `"float32"` or `"bfloat16"`. In bfloat16 small updates round away: 2,000 steps of
             1e-6 in one direction move a weight from 0 to 4.9e-4 instead of 2e-3. The base has its own (`--dtype`,
             `--load_in_4bit`). Ignored without an adapter. Not stated in the paper, which trains all weights.
+        reflection_words (`list[str]`, *optional*):
+            Words and phrases that `reflection/words_per_thousand` counts beside the paper's ten [v2, appendix C.2]
+            and their Chinese equivalents ([`~r1_trl.tracking.reflection.ReflectionWords`]).
 
     Raises:
         InputError: The batch cannot be split into whole groups of `num_generations`.
@@ -168,6 +172,10 @@ class R1GRPOConfig(GRPOConfig):
             "choices": ["float32", "bfloat16"],
         },
     )
+    reflection_words: list[str] | None = field(
+        default=None,
+        metadata={"help": "Words counted as reflection beside the paper's and their Chinese equivalents."},
+    )
 
     def __post_init__(self) -> None:
         self._read_schedules()
@@ -175,6 +183,8 @@ class R1GRPOConfig(GRPOConfig):
             raise InputError(f"`generation_chunk_size: {self.generation_chunk_size}` must be at least 1")
         if self.adapter_dtype not in ADAPTER_DTYPES:
             raise InputError(f"`adapter_dtype: {self.adapter_dtype}` must be one of {', '.join(ADAPTER_DTYPES)}")
+        if isinstance(self.reflection_words, str):
+            raise InputError(f"`reflection_words: {self.reflection_words}` must be a list of words")
         settle_training_args(self)
         if self.beta == 0.0:
             self.sync_ref_model = False  # nothing to replace
@@ -190,6 +200,7 @@ class R1GRPOConfig(GRPOConfig):
                 f"{self.steps_per_generation} x {self.world_size} process(es)): every question needs all its answers "
                 f"in one rollout. Set `per_device_train_batch_size: {generations}`, or another `num_generations`"
             ) from error
+        self.report_to = installed_trackers(self.report_to)
 
     def _read_schedules(self) -> None:
         self.max_completion_length_schedule = read_schedule(

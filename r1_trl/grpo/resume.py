@@ -31,11 +31,10 @@ class ResumableRollouts(WholeCheckpoints, GRPOTrainer):
     args: R1GRPOConfig
     _epochs_before = 0  # whole epochs behind the checkpoint that the run goes on from
 
-    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
-        if resume_from_checkpoint:
-            state = json.loads((Path(resume_from_checkpoint) / "trainer_state.json").read_text(encoding="utf-8"))
-            self._epochs_before = int(round(state["epoch"], 6))
-        return super().train(resume_from_checkpoint, *args, **kwargs)
+    def _prepare_resume(self, checkpoint: Path) -> None:
+        super()._prepare_resume(checkpoint)
+        state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        self._epochs_before = int(round(state["epoch"], 6))
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         sampler: Any = super()._get_train_sampler(dataset)
@@ -49,6 +48,7 @@ class ResumableRollouts(WholeCheckpoints, GRPOTrainer):
         if self.args.save_only_model:
             return
         trainer: Any = self
+        training_logs = trainer._logs_by_mode["train"]
         state = {
             "step": trainer._step,
             "arranged_step": trainer._arranged_step,
@@ -58,7 +58,8 @@ class ResumableRollouts(WholeCheckpoints, GRPOTrainer):
             "temperature": trainer.temperature,
             "max_completion_length": trainer.max_completion_length,
             # As JSON: a reward may log what torch.load would refuse.
-            "logs": json.dumps({k: _plain(log) for k, log in trainer._logs.items() if k != "images"}, default=repr),
+            "logs": json.dumps({k: _plain(log) for k, log in training_logs.items() if k != "images"}, default=repr),
+            "sums": dict(trainer._sums["train"]),
         }
         torch.save(state, self._rollout_file(folder))
         if self._replaces_whole_reference and self.args.should_save:
@@ -88,7 +89,8 @@ class ResumableRollouts(WholeCheckpoints, GRPOTrainer):
         for mode, metrics in state["metrics"].items():
             trainer._metrics[mode].update(metrics)
         for name, log in json.loads(state["logs"]).items():
-            _refill(trainer._logs[name], log)
+            _refill(trainer._logs_by_mode["train"][name], log)
+        trainer._sums["train"].update(state["sums"])
         if self._replaces_whole_reference:
             load_model(self._reference, Path(checkpoint) / _REFERENCE)
 

@@ -7,7 +7,9 @@ The only changes with respect to [`~trl.GRPOTrainer`]:
 4. Compute is saved (`r1_trl.grpo.efficiency`), and a run resumes exactly (`r1_trl.grpo.resume`).
 5. Lengths, temperature and rewards may follow a schedule (`r1_trl.grpo.schedules`).
 6. A row's column `reward_funcs` names the rewards that apply to it (`r1_trl.grpo.routing`).
-7. Adapters train in float32 (`adapter_dtype`); a loaded one starts, and is its own reference, exactly as it was saved.
+7. What R1's authors watched is logged (`r1_trl.grpo.metrics`), and completions are kept by mode
+   (`r1_trl.grpo.completions`).
+8. Adapters train in float32 (`adapter_dtype`); a loaded one starts, and is its own reference, exactly as it was saved.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from r1_trl.errors import InputError
 from r1_trl.grpo.adapters import keep_adapter, settle_adapter_dtype
 from r1_trl.grpo.config import R1GRPOConfig
 from r1_trl.grpo.efficiency import EfficientSteps
+from r1_trl.grpo.metrics import RolloutMetrics
 from r1_trl.grpo.reference import (
     REFERENCE,
     SyncRefAdapterCallback,
@@ -37,11 +40,12 @@ from r1_trl.grpo.resume import ResumableRollouts
 from r1_trl.grpo.routing import ROUTE, Router, check_routes
 from r1_trl.grpo.schedules import ScheduleCallback, check_rewards, is_active
 from r1_trl.grpo.trl_version import check_trl_version
+from r1_trl.tracking.summary import HeldOutSummaryCallback
 
 check_trl_version(trl.__version__)
 
 
-class R1GRPOTrainer(EfficientSteps, ResumableRollouts):
+class R1GRPOTrainer(RolloutMetrics, EfficientSteps, ResumableRollouts):
     """[`~trl.GRPOTrainer`] for the DeepSeek-R1 recipe. Takes the same arguments in the same order.
 
     Args:
@@ -87,6 +91,7 @@ class R1GRPOTrainer(EfficientSteps, ResumableRollouts):
         check_rewards(args, self.reward_func_names)
         self._router = Router()
         self.add_callback(ScheduleCallback(self))
+        self.add_callback(HeldOutSummaryCallback(self.eval_dataset))
         if replaces_reference:
             self.add_callback(self._reference_callback(args.disable_dropout))
 
@@ -119,15 +124,17 @@ class R1GRPOTrainer(EfficientSteps, ResumableRollouts):
         ]
         check_routes((row.get(ROUTE) for row in inputs), self.reward_func_names, "train_dataset")
         functions: Any = self.reward_funcs
-        active: Any = [
-            self._router.route(function, name, inputs) if self._is_active(name) else _not_now
+        active = [name for name in self.reward_func_names if self._is_active(name)]
+        routed: Any = [
+            self._router.route(function, name, inputs) if name in active else _not_now
             for name, function in zip(self.reward_func_names, functions, strict=True)
         ]
-        self.reward_funcs = active
+        self.reward_funcs = routed
         try:
             rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         finally:
             self.reward_funcs = functions
+        self._observe(inputs, prompts, completions, rewards, active)
         return rewards  # (B*G, reward functions)
 
     def _is_active(self, name: str) -> bool:

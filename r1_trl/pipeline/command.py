@@ -14,6 +14,7 @@ from r1_trl.pipeline.folder import Forced, PipelineFolder
 from r1_trl.pipeline.plan import LEFT_OUT, Step, format_plan, make_plan
 from r1_trl.pipeline.report import collect_results, format_results
 from r1_trl.pipeline.run import check_steps, run_steps
+from r1_trl.report.command import NAME, tell_report
 from r1_trl.stages.arguments import StageParser
 from r1_trl.stages.config_flag import split_config_flag
 
@@ -95,6 +96,8 @@ def main(argv: list[str]) -> None:
         if settings:
             write_json(folder.path / "pipeline.json", results)
     print(f"\n{format_results(results)}")
+    if settings or not (folder.path / NAME).is_file():
+        print(tell_report(folder.path))
 
 
 def remember_forced(steps: Sequence[Step], folder: PipelineFolder, config: PipelineConfig) -> None:

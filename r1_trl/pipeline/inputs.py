@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from r1_trl.pipeline.definition import Stage
+from r1_trl.redaction import mask_secrets
 from r1_trl.stages.arguments import read_yaml
 
 _NAMES_OF_DATA = ("model_name_or_path", "dataset_name", "path")
-# Settings with a secret as their value, but for words of a tokenizer.
-_SECRET = re.compile(r"(?:.*_)?(?:token|key|secret|password)", re.IGNORECASE)
-_NO_SECRET = re.compile(r"(?:bos|eos|pad|unk|sep|cls|mask|image|video|audio)_token", re.IGNORECASE)
 _SHOWN = 3  # changes in one message
 _LONGEST = 40  # characters of a value in a message
 
@@ -41,21 +38,6 @@ def stage_inputs(stage: Stage, runs: Mapping[str, str]) -> dict[str, Any]:
     }
     plain: dict[str, Any] = json.loads(json.dumps(inputs, default=str))
     return plain
-
-
-def mask_secrets(settings: Any, key: str = "") -> Any:
-    """Settings for a record: a secret is there as the start of its hash, which tells only that it has changed.
-
-    >>> mask_secrets({"hub_token": "hf_abc", "eos_token": "</s>", "judge": [{"api_key": None}]})
-    {'hub_token': 'secret, SHA-256 df36395a…', 'eos_token': '</s>', 'judge': [{'api_key': None}]}
-    """
-    if isinstance(settings, Mapping):
-        return {name: mask_secrets(value, str(name)) for name, value in settings.items()}
-    if isinstance(settings, list):
-        return [mask_secrets(value, key) for value in settings]
-    if settings in (None, "", True, False) or not _SECRET.fullmatch(key) or _NO_SECRET.fullmatch(key):
-        return settings
-    return f"secret, SHA-256 {hashlib.sha256(str(settings).encode()).hexdigest()[:8]}…"
 
 
 def hash_path(path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from r1_trl import __version__
 from r1_trl.pipeline.folder import PipelineFolder
 from r1_trl.pipeline.plan import Step
+from r1_trl.tables import format_table
 
 SHOWN = ("pass@1", "cons@", "mean_completion_tokens", "language_consistency", "well_formed")
 
@@ -61,24 +62,22 @@ def format_results(results: dict[str, Any]) -> str:
         if name.removesuffix("_evaluation") not in stages or not name.endswith("_evaluation"):
             evaluation = stages.get(f"{name}_evaluation")
             seconds = f"{evaluation['seconds']:.1f}" if evaluation else ""
-            cells = [f"{measured[name][key]:.3f}" if key in measured[name] else "" for key in columns]
+            cells = [_cell(measured[name].get(key)) for key in columns]
             rows.append([name, f"{stage['seconds']:.1f}", *([seconds] if evaluated else []), *cells])
-    return "\n".join([_table(rows), *_by_source(measured), f"{results['seconds']:.1f} seconds in all"])
+    return "\n".join([format_table(rows), *_by_source(measured), f"{results['seconds']:.1f} seconds in all"])
 
 
 def _by_source(measured: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A table of pass@1 by source, where evaluations have several."""
     scores = {
-        name: {source: metrics["pass@1"] for source, metrics in found["by_source"].items()}
+        name: {source: metrics.get("pass@1") for source, metrics in found["by_source"].items()}
         for name, found in measured.items()
         if len(found.get("by_source", {})) > 1
     }
     sources = list(dict.fromkeys(source for found in scores.values() for source in found))
-    rows = [[name, *(f"{found[s]:.3f}" if s in found else "" for s in sources)] for name, found in scores.items()]
-    return [f"\n{_table([['pass@1 by source', *sources], *rows])}\n"] if rows else []
+    rows = [[name, *(_cell(found.get(source)) for source in sources)] for name, found in scores.items()]
+    return [f"\n{format_table([['pass@1 by source', *sources], *rows])}\n"] if rows else []
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

@@ -83,6 +83,9 @@ class PointwiseRewardTrainer(R1RewardTrainer):
             self._metrics["train"]["accuracy"].append(self.accelerator.gather_for_metrics(right).mean().item())
             rewards = self.accelerator.gather_for_metrics(logits.detach())
             self._metrics["train"]["mean_reward"].append(rewards.mean().item())
+            tokens = self.accelerator.gather_for_metrics(inputs["attention_mask"].sum()).sum().item()
+            self._total_train_tokens += tokens
+            self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         return (loss, outputs) if return_outputs else loss
 
 

@@ -2,12 +2,13 @@
 
 Beside `samples.jsonl` stands `samples.run.json`: the settings that the answers were sampled with, and, for samplers
 that can only go on from some points ([`ExactSampler`]), the last such point: how many bytes of answers came before it,
-and the sampler's state there.
+and the sampler's state there. It also has the seconds that sampling has taken, over all starts.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,8 +18,10 @@ from filelock import FileLock, Timeout
 from r1_trl.errors import InputError
 from r1_trl.files import write_json
 from r1_trl.sampling.sampler import Sample
+from r1_trl.tracking.run_folder import read_json
 
 Key = tuple[int, int]  # question, sample
+CLOCK = 10.0  # seconds after which the time taken is written again, where no point to go on from does so
 
 
 class AnswerFile:
@@ -48,10 +51,13 @@ class AnswerFile:
         self.exact = exact
         self.answers: dict[Key, Sample] = {}
         self.state: str | None = None
+        self._seconds = 0.0  # of earlier starts
+        self._untold = False  # whether answers came since the time was written
         self._lock = FileLock(f"{path}.lock", timeout=0)
 
     def __enter__(self) -> AnswerFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._opened = self._written = time.monotonic()
         try:
             self._lock.acquire()
         except Timeout:
@@ -66,6 +72,8 @@ class AnswerFile:
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self._untold and not self.exact:
+            self._write_run(self._file.tell(), None)
         self._file.close()
         self._release()
 
@@ -83,7 +91,8 @@ class AnswerFile:
         self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
         self.answers[key] = sample
-        if state is not None:
+        self._untold = True
+        if state is not None or (not self.exact and time.monotonic() - self._written > CLOCK):
             self._write_run(self._file.tell(), state)
 
     def _open(self) -> BinaryIO:
@@ -91,6 +100,7 @@ class AnswerFile:
         if self.path.exists():
             run = self._read_run()
             self.state = run.get("state")
+            self._seconds = run.get("seconds", 0.0)
             kept, self.answers = read_answers(self.path, run.get("bytes", 0) if self.exact else None)
         else:
             self._write_run(0, None)
@@ -118,7 +128,10 @@ class AnswerFile:
         return run
 
     def _write_run(self, size: int, state: str | None) -> None:
-        write_json(run_path(self.path), {"settings": self.settings, "bytes": size, "state": state})
+        self._written, self._untold = time.monotonic(), False
+        seconds = round(self._seconds + self._written - self._opened, 3)
+        run = {"settings": self.settings, "bytes": size, "state": state, "seconds": seconds}
+        write_json(run_path(self.path), run)
 
     def _release(self) -> None:
         Path(self._lock.lock_file).unlink(missing_ok=True)  # before the release: nobody can have taken it yet
@@ -132,6 +145,15 @@ def run_path(path: Path) -> Path:
     'samples.run.json'
     """
     return path.with_suffix(".run.json")
+
+
+def sampled_seconds(path: Path) -> float:
+    """How long sampling into a file has taken so far, over all starts; 0 where there is none.
+
+    >>> sampled_seconds(Path("nowhere/samples.jsonl"))
+    0.0
+    """
+    return float(read_json(run_path(path)).get("seconds", 0.0))
 
 
 def remove_answers(path: Path) -> None:

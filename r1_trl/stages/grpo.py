@@ -26,8 +26,9 @@ from r1_trl.stages.models import (
 from r1_trl.stages.rewards import check_reward_columns, load_reward_funcs, named_rewards
 from r1_trl.stages.training import settle_start, train
 from r1_trl.tasks.config import R1DatasetMixtureConfig
+from r1_trl.tracking.config import TrackingConfig
 
-SHOWN = ("completions/mean_length", "kl", "entropy", "eval_rewards/accuracy_reward/mean")
+SHOWN = ("completions/mean_length", "kl", "entropy", "eval_pass@1")
 
 
 @dataclass
@@ -64,7 +65,8 @@ class R1GRPOScriptArguments(GRPOScriptArguments):
 def make_parser() -> StageParser:
     """The parser of `r1-trl grpo`."""
     summary = "GRPO with R1's rewards and the paper's settings, by TRL's GRPOTrainer"
-    return StageParser("grpo", summary, [R1GRPOConfig, R1GRPOScriptArguments, R1ModelConfig, R1DatasetMixtureConfig])
+    types = [R1GRPOConfig, R1GRPOScriptArguments, R1ModelConfig, R1DatasetMixtureConfig, TrackingConfig]
+    return StageParser("grpo", summary, types)
 
 
 def main(argv: list[str]) -> None:
@@ -77,7 +79,7 @@ def main(argv: list[str]) -> None:
         InputError: Before any model loads.
     """
     started = time.monotonic()
-    training_args, script_args, model_args, mixture_args = make_parser().parse(argv)
+    training_args, script_args, model_args, mixture_args, tracking = make_parser().parse(argv)
     reward_funcs = load_reward_funcs(script_args.reward_funcs, script_args.reward_kwargs, training_args.reward_weights)
     names = [get_callable_name(function) for function in reward_funcs]
     check_rewards(training_args, names)
@@ -102,7 +104,8 @@ def main(argv: list[str]) -> None:
         (script_args.dataset_name or MIXTURE, train_dataset),
         ("reward", *(f"rewards/{name}/mean" for name in names), *SHOWN),
         started,
-        arguments_as_dict(script_args, model_args, mixture_args, training_args),
+        tracking,
+        arguments_as_dict(script_args, model_args, mixture_args, tracking, training_args),
     )
 
 

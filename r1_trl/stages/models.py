@@ -29,6 +29,7 @@ from r1_trl.stages.adapters import (
 from r1_trl.stages.arguments import read_yaml
 from r1_trl.stages.config_flag import split_config_flag
 from r1_trl.stages.start import merged_start, start_from_base
+from r1_trl.tracking.trackers import installed_trackers
 
 _REMEDY = "Name a folder with a config.json, a model of the Hub, or `miniature:base`"
 
@@ -214,7 +215,8 @@ def check_training(training_args: Any, model_args: ModelConfig) -> None:
     """Refuses settings that transformers and TRL refuse only after the model has been loaded.
 
     Args:
-        training_args ([`~transformers.TrainingArguments`]): `report_to` is read.
+        training_args ([`~transformers.TrainingArguments`]): Of `report_to`, trackers that are not installed are left
+            out, with one line each.
         model_args ([`~trl.ModelConfig`]): Quantisation and adapters are read.
 
     Raises:
@@ -224,6 +226,7 @@ def check_training(training_args: Any, model_args: ModelConfig) -> None:
     if unknown:
         known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
         raise InputError(f"`report_to: {unknown[0]}` is no tracker: it is `none`, or of {known}")
+    training_args.report_to = installed_trackers(training_args.report_to)
     if (model_args.load_in_4bit or model_args.load_in_8bit) and not model_args.use_peft:
         raise InputError(
             "`load_in_4bit` or `load_in_8bit` without `use_peft`: quantised weights cannot be trained. Add it"

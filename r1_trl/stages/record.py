@@ -15,8 +15,10 @@ import torch
 from datasets import Dataset, IterableDataset
 
 from r1_trl import __version__
-from r1_trl.errors import InputError
 from r1_trl.files import write_json
+from r1_trl.redaction import mask_secrets
+from r1_trl.tracking.cost import rounded
+from r1_trl.tracking.run_folder import read_json
 
 LIBRARIES = ("trl", "transformers", "peft", "accelerate", "datasets", "torch", "bitsandbytes", "math-verify")
 
@@ -67,20 +69,23 @@ def write_stage_record(
     inputs: Mapping[str, Any],
     metrics: Mapping[str, Any],
     wall_seconds: float,
+    cost: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes `stage.json` into the stage's folder.
 
     Args:
         output_dir (`str`): The stage's folder.
         stage (`str`): Name of the command.
-        arguments (`Mapping`): Every setting of the run.
+        arguments (`Mapping`): Every setting of the run; secrets are masked.
         inputs (`Mapping`): Names and hashes of the model and the datasets.
         metrics (`Mapping`): What the stage measured.
         wall_seconds (`float`): From the start of the command to the end of its work.
+        cost (`Mapping`, *optional*): Of all starts, as [`~r1_trl.tracking.cost.stage_cost`] returns it.
     """
     record = {
         "stage": stage,
         "wall_seconds": round(wall_seconds, 1),
+        **({} if cost is None else {"cost": rounded(cost)}),
         "metrics": dict(metrics),
         "inputs": dict(inputs),
         "seed": arguments.get("seed"),
@@ -91,7 +96,7 @@ def write_stage_record(
             "r1-trl": __version__,
             **{name: version(name) for name in LIBRARIES},
         },
-        "arguments": dict(arguments),
+        "arguments": mask_secrets(arguments),
     }
     write_json(Path(output_dir) / "stage.json", record)
 
@@ -105,11 +110,4 @@ def read_stage_record(folder: Path) -> dict[str, Any]:
     >>> read_stage_record(Path("nowhere"))
     {}
     """
-    file = folder / "stage.json"
-    if not file.is_file():
-        return {}
-    try:
-        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{file} is no JSON: {error}. Take it away, or mend it") from error
-    return record
+    return read_json(folder / "stage.json")

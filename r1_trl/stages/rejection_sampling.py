@@ -23,6 +23,7 @@ from r1_trl.rejection.judge import add_verdicts, judge_prompt, needs_judge, read
 from r1_trl.rejection.rows import sft_rows
 from r1_trl.rejection.selection import group_filters, select
 from r1_trl.rewards import LanguageConsistencyReward
+from r1_trl.sampling.answer_file import sampled_seconds
 from r1_trl.sampling.openai import OpenAISampler, check_openai
 from r1_trl.sampling.run import hash_prompts, sample_to_file
 from r1_trl.sampling.sampler import answer_seed
@@ -31,6 +32,7 @@ from r1_trl.stages.data import check_languages
 from r1_trl.stages.models import given_settings
 from r1_trl.stages.questions import can_grade, load_questions, questions_name
 from r1_trl.stages.record import hash_rows, write_stage_record
+from r1_trl.stages.sampled_cost import sampled_cost
 from r1_trl.stages.sampling import (
     SampledModelConfig,
     check_sampling,
@@ -40,6 +42,10 @@ from r1_trl.stages.sampling import (
 )
 from r1_trl.tasks.config import R1DatasetMixtureConfig
 from r1_trl.tasks.row_files import write_rows
+from r1_trl.tracking.config import TrackingConfig
+from r1_trl.tracking.wandb import open_wandb_run
+from r1_trl.tracking.wandb_artifacts import log_lineage
+from r1_trl.tracking.wandb_errors import no_error_of_tracking
 
 COMMAND = "rejection-sample"
 
@@ -47,7 +53,7 @@ COMMAND = "rejection-sample"
 def make_parser() -> StageParser:
     """The parser of `r1-trl rejection-sample`."""
     summary = "many answers a question, verified and filtered into rows for SFT"
-    types = [RejectionSamplingConfig, ScriptArguments, SampledModelConfig, R1DatasetMixtureConfig]
+    types = [RejectionSamplingConfig, ScriptArguments, SampledModelConfig, R1DatasetMixtureConfig, TrackingConfig]
     return StageParser(COMMAND, summary, types)
 
 
@@ -62,7 +68,7 @@ def main(argv: list[str]) -> None:
     """
     started = time.monotonic()
     require_one_process(COMMAND)
-    config, script_args, model_args, mixture_args = make_parser().parse(argv)
+    config, script_args, model_args, mixture_args, tracking = make_parser().parse(argv)
     model_path = check_sampling(config, model_args, given_settings(argv))
     questions = load_questions(
         script_args, mixture_args, config.num_questions, COMMAND, held_out=False, needs_gold=False
@@ -70,10 +76,12 @@ def main(argv: list[str]) -> None:
     name = questions_name(script_args)
     check_questions(questions, config, name)
     output_dir = Path(config.output_dir)
-    samples, opened = sample_questions(questions, config, model_args, model_path, output_dir / "samples.jsonl")
+    samples_file, judge_file = output_dir / "samples.jsonl", output_dir / "judge.jsonl"
+    seconds_before = sampled_seconds(samples_file) + sampled_seconds(judge_file)
+    samples, opened = sample_questions(questions, config, model_args, model_path, samples_file)
     candidates = verify(make_candidates(list(questions), samples, opened, config.answer_tags))
     if config.judge_model:
-        candidates = judge(candidates, config, output_dir / "judge.jsonl")
+        candidates = judge(candidates, config, judge_file)
     kept, fallen = keep(candidates, config)
     model = sampled_model(config, model_args, model_path)
     seeds = {
@@ -91,8 +99,15 @@ def main(argv: list[str]) -> None:
         "model": model,
         "questions": {"name": name, "sha256": hash_rows(questions)},
     }
-    arguments = arguments_as_dict(script_args, model_args, mixture_args, config)
-    write_stage_record(config.output_dir, COMMAND, arguments, inputs, metrics, time.monotonic() - started)
+    arguments = arguments_as_dict(script_args, model_args, mixture_args, tracking, config)
+    seconds = time.monotonic() - started
+    cost = sampled_cost(samples, seconds_before + seconds, config, model_args, model_path, tracking)
+    write_stage_record(config.output_dir, COMMAND, arguments, inputs, metrics, seconds, cost)
+    report_to = ["wandb"] if tracking.log_artifacts else None
+    with no_error_of_tracking("the rows"), open_wandb_run(output_dir, COMMAND, report_to) as run:
+        if run is not None:
+            run.summary.update(metrics)
+            log_lineage(arguments, output_dir / "sft.jsonl")
     print(format_funnel(len(candidates), metrics["funnel"]))
     answered = f"{metrics['questions_kept']} of {metrics['questions']} questions"
     print(f"{output_dir / 'sft.jsonl'}: {len(kept)} answers to {answered}")

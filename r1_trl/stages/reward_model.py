@@ -32,6 +32,7 @@ from r1_trl.stages.reward_config import R1RewardConfig, RewardBaseConfig, Reward
 from r1_trl.stages.reward_rows import prepare_rows
 from r1_trl.stages.training import settle_start, train
 from r1_trl.tasks.config import R1DatasetMixtureConfig
+from r1_trl.tracking.config import TrackingConfig
 
 TRAINERS: dict[str, Any] = {"helpful": R1RewardTrainer, "safety": PointwiseRewardTrainer}
 SHOWN = ("loss", "accuracy", "margin", "eval_loss", "eval_accuracy", "eval_auc")
@@ -40,7 +41,7 @@ SHOWN = ("loss", "accuracy", "margin", "eval_loss", "eval_accuracy", "eval_auc")
 def make_parser() -> StageParser:
     """The parser of `r1-trl reward-model`."""
     summary = "a helpful (pairs) or safety (labels) reward model, by TRL's RewardTrainer"
-    types = [RewardModelArguments, R1RewardConfig, RewardBaseConfig, R1DatasetMixtureConfig]
+    types = [RewardModelArguments, R1RewardConfig, RewardBaseConfig, R1DatasetMixtureConfig, TrackingConfig]
     return StageParser("reward-model", summary, types)
 
 
@@ -54,7 +55,7 @@ def main(argv: list[str]) -> None:
         InputError: Before any model loads.
     """
     started = time.monotonic()
-    script_args, training_args, model_args, mixture_args = make_parser().parse(argv)
+    script_args, training_args, model_args, mixture_args, tracking = make_parser().parse(argv)
     if script_args.kind is None:
         raise InputError("`kind` is missing: helpful (pairs) or safety (labels)")
     model_path = settle_start(argv, model_args, training_args)
@@ -85,7 +86,8 @@ def main(argv: list[str]) -> None:
         (name, loaded[0]),
         SHOWN,
         started,
-        arguments_as_dict(script_args, model_args, mixture_args, training_args),
+        tracking,
+        arguments_as_dict(script_args, model_args, mixture_args, tracking, training_args),
     )
 
 

@@ -16,6 +16,7 @@ from trl import ModelConfig, get_quantization_config
 from r1_trl.completion import THINK_OPEN, think_opened_by
 from r1_trl.errors import InputError
 from r1_trl.precision import compute_dtype
+from r1_trl.redaction import mask_secrets
 from r1_trl.sampling.config import SamplingConfig
 from r1_trl.sampling.openai import OpenAISampler, check_openai
 from r1_trl.sampling.run import hash_prompts, read_finished, sample_to_file
@@ -159,7 +160,7 @@ def sampled_model(config: SamplingConfig, model_args: ModelConfig, path: str | N
         config, model_args, path: See [`sample_questions`].
     """
     if config.sampling_backend == "openai":
-        return {"name": config.served_model_name, "base_url": config.base_url}
+        return {"name": config.served_model_name, "base_url": mask_secrets(config.base_url)}
     return {"name": model_args.model_name_or_path, "sha256": hash_model(str(path))}
 
 
@@ -271,4 +272,5 @@ def _vllm_sampler(
         seed=config.seed,
         tensor_parallel_size=config.vllm_tensor_parallel_size,
         gpu_memory_utilization=config.vllm_gpu_memory_utilization,
+        max_model_len=-1,  # what its memory holds: a context of 131,072 does not fit beside a 7B model
     )

@@ -21,6 +21,7 @@ from r1_trl.stages.sft_config import R1SFTConfig, settle_learning_rate
 from r1_trl.stages.training import settle_start, train
 from r1_trl.tasks.config import R1DatasetMixtureConfig
 from r1_trl.tasks.sources import require_columns
+from r1_trl.tracking.config import TrackingConfig
 
 
 class R1SFTTrainer(WholeCheckpoints, SFTTrainer):
@@ -36,7 +37,8 @@ class R1SFTTrainer(WholeCheckpoints, SFTTrainer):
 def make_parser() -> StageParser:
     """The parser of `r1-trl sft`."""
     summary = "supervised fine-tuning on prompts and completions, by TRL's SFTTrainer"
-    return StageParser("sft", summary, [R1SFTConfig, ScriptArguments, R1ModelConfig, R1DatasetMixtureConfig])
+    types = [R1SFTConfig, ScriptArguments, R1ModelConfig, R1DatasetMixtureConfig, TrackingConfig]
+    return StageParser("sft", summary, types)
 
 
 def main(argv: list[str]) -> None:
@@ -49,7 +51,7 @@ def main(argv: list[str]) -> None:
         InputError: Before any model loads.
     """
     started = time.monotonic()
-    training_args, script_args, model_args, mixture_args = make_parser().parse(argv)
+    training_args, script_args, model_args, mixture_args, tracking = make_parser().parse(argv)
     model_path = settle_start(argv, model_args, training_args)
     train_dataset, eval_dataset = load_datasets(script_args, mixture_args, training_args)
     for dataset in (train_dataset, *([] if eval_dataset is None else [eval_dataset])):
@@ -67,7 +69,8 @@ def main(argv: list[str]) -> None:
         (script_args.dataset_name or MIXTURE, train_dataset),
         ("loss", "mean_token_accuracy", "eval_loss"),
         started,
-        arguments_as_dict(script_args, model_args, mixture_args, training_args),
+        tracking,
+        arguments_as_dict(script_args, model_args, mixture_args, tracking, training_args),
     )
 
 

@@ -7,7 +7,11 @@ cannot be graded. A wrong, malformed or hostile answer is `False`; a verifier ra
 - return a share from 0 to 1 where `verifier_args` ask for `partial_credit`;
 - note why, by [`~r1_trl.verifiers.reason.because`];
 - have a method `check(args)`, which raises [`~r1_trl.errors.InputError`] at the start of a run that it cannot serve;
-- have a method `seconds(args) -> float`, its own bound on one call, which then is its deadline.
+- have a method `seconds(args) -> float`, its own bound on one call, which then is its deadline;
+- have an attribute `equality` (`str`), the name of the verifier that tells whether two answers to a question are the
+  same, called with one of them as `solution`: often its own. A vote counts such answers as one
+  (`r1_trl/evaluation/consensus.py`). Without it, as where the verdict does not come from comparing with `solution`,
+  answers are the same when their normalised text is.
 """
 
 from __future__ import annotations

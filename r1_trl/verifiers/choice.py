@@ -122,6 +122,31 @@ def verify_choice(answer: str, solution: str, args: dict[str, Any] | None = None
     return chosen == gold if chosen else because(False, "no choice")
 
 
+def same_choice(answer: str, other: str, args: dict[str, Any] | None = None) -> bool | None:
+    r"""Whether two final answers name the same option; a verifier for votes, where both are sentences of a model.
+
+    Args:
+        answer, other (`str`): Final answers, read as in [`verify_choice`].
+        args (`dict`, *optional*): As in [`verify_choice`].
+
+    Returns:
+        `bool`, or `None` when `other` names no option, or several.
+
+    >>> same_choice(r"So \boxed{\text{B}}.", "I think it is B"), same_choice("B", "B or C")
+    (True, None)
+    """
+    options = _read_options((args or {}).get("options"))
+    if options is None:
+        return because(None, "options are no list or dict of up to ten texts")
+    gold = read_choices(other, options)
+    if len(gold) != 1:
+        return because(None, "no option, or several")
+    return read_choices(answer, options) == gold
+
+
+verify_choice.equality = f"{__name__}.same_choice"  # type: ignore[attr-defined]
+
+
 def read_choices(text: str, options: Options) -> set[str]:
     r"""The letters of the options that a text chooses: one where it leaves no doubt.
 

@@ -54,6 +54,9 @@ def verify_exact(answer: str, solution: str, args: dict[str, Any] | None = None)
     return gold == normalised_text(answer, ignore_case)
 
 
+verify_exact.equality = "exact"  # type: ignore[attr-defined]
+
+
 def normalised_text(text: str, ignore_case: bool = True) -> str:
     r"""A text in the one way of writing it that texts are compared in.
 

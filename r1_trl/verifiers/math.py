@@ -17,15 +17,17 @@ Departures from the paper:
 
 from __future__ import annotations
 
+import cmath
 import logging
 import re
 import threading
+import zlib
 from functools import lru_cache
 from typing import Any
 
 from latex2sympy2_extended import NormalizationConfig  # type: ignore[import-untyped]
 from math_verify import LatexExtractionConfig, parse, verify  # type: ignore[import-untyped]
-from sympy import Add, Float, Mul, Pow  # type: ignore[import-untyped]
+from sympy import Add, Expr, Float, Mul, Pow  # type: ignore[import-untyped]
 
 from r1_trl.verifiers.expression import (
     is_prose,
@@ -84,6 +86,50 @@ def verify_math(answer: str, solution: str, args: dict[str, Any] | None = None) 
         return True
     # `\boxed{1}` and `\boxed{2}` for the gold "1, 2"
     return len(candidates) > 1 and _matches(gold, ", ".join(candidates))
+
+
+def same_math(answer: str, other: str, args: dict[str, Any] | None = None) -> bool | None:
+    r"""Whether two final answers are the same number or expression; a verifier for votes.
+
+    It says what [`verify_math`] says with `other` as the gold, but tells most answers that differ apart by their
+    values at one point, which is much faster: a vote compares wrong answers with one another.
+
+    Args:
+        answer, other (`str`): Final answers, read as in [`verify_math`].
+        args (`dict`, *optional*):
+            Not used.
+
+    >>> same_math(r"\boxed{(x+1)^2}", "$x^2 + 2x + 1$"), same_math("x + 1", "x + 2"), same_math("4 cm", "4")
+    (True, False, True)
+    """
+    one, two = _value_somewhere(answer), _value_somewhere(other)
+    if one is not None and two is not None and abs(one - two) > _FAR * max(1.0, abs(one), abs(two)):
+        return False
+    return verify_math(answer, other, args)
+
+
+verify_math.equality = f"{__name__}.same_math"  # type: ignore[attr-defined]
+
+
+@lru_cache(maxsize=8192)
+def _value_somewhere(text: str) -> complex | None:
+    """The value of an expression where each symbol has a value of its own; `None` for all that is more than one."""
+    expressions = read_expressions(text)
+    expression = expressions[0] if len(expressions) == 1 else ""
+    # What is compared as a number, as a text or not at all may look like a product of symbols, such as "4 cm".
+    if not expression or "%" in expression or is_prose(expression) or plain_text(expression) is not None:
+        return None
+    if read_number(value_of(expression)) or read_intervals(expression):
+        return None
+    parsed = _parsed(expression, _GOLD_SECONDS)
+    if not parsed or not isinstance(parsed[0], Expr) or parsed[0].has(Float):
+        return None
+    point = {symbol: 0.5 + zlib.crc32(symbol.name.encode()) / 2**32 for symbol in parsed[0].free_symbols}
+    try:
+        value = complex(parsed[0].subs(point).evalf(15))
+    except (TypeError, ValueError, OverflowError, ArithmeticError):
+        return None  # no number there
+    return value if cmath.isfinite(value) else None
 
 
 @lru_cache(maxsize=4096)

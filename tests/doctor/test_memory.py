@@ -196,8 +196,9 @@ def test_workload_of_a_recipe(base_path, tmp_path):
     assert (found.micro_batch, found.accumulation, found.generation_rows, found.rollout_rows) == (16, 4, 24, 64)
     assert (found.completion_tokens, found.prompt_tokens) == (512, 256)
     assert (found.dtype, found.bits, found.checkpointing, found.cuda) == (torch.float16, 4, True, True)
+    assert found.autocast == torch.float16  # a T4 has no bfloat16
     shared = workload_of(recipe(model, {"use_vllm": True}, gpu="24GB"))
-    assert shared.vllm_bytes == int(0.3 * 24 * 2**30)
+    assert (shared.vllm_bytes, shared.autocast) == (int(0.3 * 24 * 2**30), torch.bfloat16)
 
 
 @pytest.mark.parametrize("name", [*CARDS, "NVIDIA GeForce RTX 4090", "4090", "Tesla T4", "24GB", "24 gb", "16000MiB"])

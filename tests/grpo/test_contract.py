@@ -4,11 +4,20 @@ import inspect
 from pathlib import Path
 
 import pytest
+import wandb
+from transformers import Trainer
 from transformers.trainer_utils import rotate_checkpoints
 from trl import GRPOTrainer, TrlParser
 from trl.scripts.grpo import GRPOScriptArguments
 from trl.trainer.callbacks import SyncRefModelCallback
-from trl.trainer.utils import RepeatSampler, add_fused_lm_head, disable_dropout_in_model, split_tensor_dict
+from trl.trainer.utils import (
+    RepeatSampler,
+    add_fused_lm_head,
+    disable_dropout_in_model,
+    print_prompt_completions_sample,
+    split_tensor_dict,
+    strip_images_from_messages,
+)
 
 from r1_trl.errors import InputError
 from r1_trl.grpo.trl_version import SUPPORTED, check_trl_version
@@ -25,6 +34,9 @@ from r1_trl.grpo.trl_version import SUPPORTED, check_trl_version
         (GRPOTrainer._get_train_sampler, ["self", "dataset"]),
         (GRPOTrainer._save_checkpoint, ["self", "model", "trial"]),
         (GRPOTrainer._load_optimizer_and_scheduler, ["self", "checkpoint"]),
+        (GRPOTrainer.log, ["self", "logs", "start_time"]),
+        (GRPOTrainer._log_completion_extra, ["self", "column", "values"]),
+        (strip_images_from_messages, ["messages"]),
         (SyncRefModelCallback.__init__, ["self", "ref_model", "accelerator"]),
         (disable_dropout_in_model, ["model"]),
     ],
@@ -85,6 +97,44 @@ def test_state_that_a_checkpoint_adds_and_the_steps_share():
     assert "split_tensor_dict(generation_batch, self.args.steps_per_generation)" in source
     assert callable(split_tensor_dict)
     assert hasattr(RepeatSampler(range(4), 1), "generator")
+
+
+def test_where_completions_and_metrics_are_kept_until_they_are_logged():
+    source = inspect.getsource(GRPOTrainer)
+    for part in (
+        'self._logs["prompt"].extend(gather_object(prompts))',
+        'self._logs["completion"].extend(gather_object(completions))',
+        'self._logs["rewards"][name].extend(',
+        'self._logs["advantages"].extend(',
+        'self._logs["extra"][column].extend(',
+        'self._logs["images"].extend(',
+        "self._pending_extra_logs[column].extend(values)",
+        "self._pending_extra_logs.clear()",
+        'mode = "train" if self.model.training else "eval"',
+        "return rewards_per_func",  # of all processes
+    ):
+        assert part in source, part
+    log = inspect.getsource(GRPOTrainer.log)
+    assert "if self.accelerator.is_main_process and self.log_completions:" in log
+    assert 'metrics = {f"eval_{key}": val for key, val in metrics.items()}' in log
+    assert "for key, val in self._metrics[mode].items():" in log
+    assert "num_generations_eval" in inspect.getsource(GRPOTrainer._get_eval_sampler)
+    printed = list(inspect.signature(print_prompt_completions_sample).parameters)
+    assert printed == ["prompts", "completions", "rewards", "advantages", "step", "num_samples", "extra"]
+
+
+def test_the_loop_of_an_evaluation():
+    parameters = inspect.signature(Trainer.evaluation_loop).parameters
+    assert list(parameters)[:2] == ["self", "dataloader"]
+    assert "metric_key_prefix" in parameters
+    assert "self.log(output.metrics)" in inspect.getsource(Trainer.evaluate)  # so that the best model may follow it
+
+
+def test_private_parts_of_wandb():
+    table = wandb.Table(columns=["a"], log_mode="INCREMENTAL")
+    assert (table._increment_num, table._last_logged_idx) == (None, None)
+    assert table.data == []
+    assert {"is_user_created", "use_after_commit"} <= inspect.signature(wandb.Run._log_artifact).parameters.keys()
 
 
 @pytest.mark.parametrize(

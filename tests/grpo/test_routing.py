@@ -76,16 +76,18 @@ def test_a_batch_without_own_rows(base_path, cpu_args):
     """The reward is not called, and its column of the table does not keep the values of the batch before."""
     rules, model = Reward("rules"), Reward("model")
     trainer = make_trainer(base_path, cpu_args, [rules, model], [["rules"], ["rules", "model"]], max_steps=1)
-    inputs = [{"prompt": QUESTION, "number": 7, "reward_funcs": ["rules", "model"]}] * 2
-    answers = [[{"role": "assistant", "content": "8"}]] * 2
-    trainer._calculate_rewards(inputs, [QUESTION] * 2, answers, [[1], [1]])
-    assert trainer._pending_extra_logs == {"rules_saw": [7, 7], "model_saw": [7, 7]}
+    inputs = [{"prompt": QUESTION, "number": 7, "reward_funcs": ["rules", "model"]}] * 4
+    answers = [[{"role": "assistant", "content": "8"}]] * 4
+    trainer._calculate_rewards(inputs, [QUESTION] * 4, answers, [[1]] * 4)
+    expected = {"rules_saw": [7] * 4, "model_saw": [7] * 4}
+    assert expected.items() <= trainer._pending_extra_logs.items()
     trainer._pending_extra_logs.clear()
     inputs = [{**row, "reward_funcs": ["rules"]} for row in inputs]
-    rewards = trainer._calculate_rewards(inputs, [QUESTION] * 2, answers, [[1], [1]])
-    assert rewards.isnan().tolist() == [[False, True], [False, True]]
+    rewards = trainer._calculate_rewards(inputs, [QUESTION] * 4, answers, [[1]] * 4)
+    assert rewards.isnan().tolist() == [[False, True]] * 4
     assert len(model.calls) == 1
-    assert trainer._pending_extra_logs == {"rules_saw": [7, 7], "model_saw": [None, None]}
+    expected = {"rules_saw": [7] * 4, "model_saw": [None] * 4}
+    assert expected.items() <= trainer._pending_extra_logs.items()
 
 
 def test_without_routes_nothing_stands_between():

@@ -1,5 +1,7 @@
 """What R1GRPOTrainer adds: rewards learn whether the prompt has opened the thinking."""
 
+from pathlib import Path
+
 import pytest
 from datasets import Dataset
 from transformers import AutoTokenizer
@@ -43,3 +45,19 @@ def test_default_arguments_are_the_papers(base_path, questions, monkeypatch, tmp
     monkeypatch.chdir(tmp_path)
     trainer = R1GRPOTrainer(base_path, format_reward, train_dataset=questions)
     assert (trainer.beta, trainer.epsilon_high, trainer.num_generations) == (0.001, 10.0, 16)
+
+
+def test_true_resumes_from_the_last_whole_checkpoint(cpu_args, base_path, questions):
+    settings = {**cpu_args, "per_device_train_batch_size": 4, "num_generations": 4, "save_steps": 1}
+
+    def trainer(steps):
+        args = R1GRPOConfig(**{**settings, "save_strategy": "steps", "max_steps": steps})
+        return R1GRPOTrainer(base_path, format_reward, args, train_dataset=questions)
+
+    first, second = trainer(1), trainer(2)
+    first.train()
+    (Path(cpu_args["output_dir"]) / "checkpoint-9").mkdir()  # half-written
+    second.train(resume_from_checkpoint=True)
+    assert [log["step"] for log in second.state.log_history if "loss" in log] == [1, 2]
+    seen = first.state.num_input_tokens_seen
+    assert second.state.num_input_tokens_seen > seen > 0

@@ -69,7 +69,7 @@ def start(recipe, output_dir, processes):
 def history(output_dir):
     """What was logged, apart from times and from the summary of the last call."""
     entries = json.loads((output_dir / "trainer_state.json").read_text())["log_history"]
-    timed = ("time", "second", "runtime", "train_loss")
+    timed = ("time", "second", "runtime", "train_loss", "hours", "memory")
     return [{k: v for k, v in entry.items() if not any(word in k for word in timed)} for entry in entries]
 
 

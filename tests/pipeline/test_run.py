@@ -56,6 +56,7 @@ def test_finished(finished):
     log = (finished.parent / "log.txt").read_text()
     assert "[2/2] rl_1: never run" in log
     assert "stage       seconds" in log
+    assert "rl_1" in (finished.parent / "run" / "report.html").read_text()
 
 
 def test_second_run_does_nothing(finished, capfd, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1_trl.errors import InputError
-from r1_trl.sampling.answer_file import AnswerFile, read_answers, run_path
+from r1_trl.sampling.answer_file import AnswerFile, read_answers, run_path, sampled_seconds
 from r1_trl.sampling.sampler import Sample
 
 SETTINGS = {"temperature": 0.6, "seed": 42}
@@ -51,6 +52,21 @@ def test_only_what_has_a_state_counts_where_going_on_must_be_exact(samples):
             assert len(file.answers) == len(samples) // 2 * 2
             assert file.state == ("state" if len(samples) > 1 else None)
         assert read_answers(path)[1] == file.answers
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_time_adds_up_over_starts(tmp_path, exact):
+    path = tmp_path / "samples.jsonl"
+    for number in range(3):
+        with AnswerFile(path, SETTINGS, exact) as file:
+            time.sleep(0.05)
+            file.append((number, 0), Sample("4", 2, False), "state" if exact else None)
+        assert 0.05 * (number + 1) <= sampled_seconds(path) < 10
+    seconds = sampled_seconds(path)
+    with AnswerFile(path, SETTINGS, exact):
+        time.sleep(0.05)  # adds no answer
+    assert sampled_seconds(path) == seconds
+    assert json.loads(run_path(path).read_text())["state"] == ("state" if exact else None)
 
 
 def test_answers_of_another_run(tmp_path):

@@ -1,12 +1,17 @@
 """The judging of samples: columns of the dataset never stand in for results, and what the prompt opened counts."""
 
+import json
+import tracemalloc
+
 import pandas as pd
 import pytest
 from datasets import Dataset
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, ViTConfig
+from trl import ModelConfig
 
 from r1_trl.sampling import Sample
 from r1_trl.stages.evaluate import EvaluationConfig, score_samples, summarise
+from r1_trl.stages.sampled_cost import model_size
 from r1_trl.stages.sampling import think_opened
 
 RIGHT = Sample("<think> add 3 gives 8 . </think> <answer> 8 </answer>", 12, False)
@@ -34,6 +39,15 @@ def test_numbers_of_one_question():
     assert metrics["language_consistency"] == 1.0
 
 
+@pytest.mark.parametrize(("answer_tags", "expected"), [(True, [1.0, 0.0]), (False, [0.0, 1.0])])
+def test_well_formed_is_with_answer_tags_or_without(answer_tags, expected):
+    rows = Dataset.from_list([{"prompt": "what is 5 + 3 ?", "solution": "8"}])
+    samples = [RIGHT, Sample("<think> add 3 gives 8 . </think> it is 8", 12, False)]
+    table = score_samples(rows, [samples], [False], ["en"], answer_tags)
+    assert list(table["well_formed"]) == expected
+    assert list(table["correct"]) == [1.0, 1.0]
+
+
 def test_columns_of_the_dataset_do_not_stand_in_for_results():
     row = {"prompt": "what is 5 + 3 ?", "solution": "8", "answer": "gold", "completion": "gold", "source": "mine"}
     table = table_of(row, [RIGHT, WRONG])
@@ -41,6 +55,23 @@ def test_columns_of_the_dataset_do_not_stand_in_for_results():
     assert list(table["completion"]) == [RIGHT.completion, WRONG.completion]
     assert list(table["row_answer"]) == ["gold", "gold"]
     assert list(table["source"]) == ["mine", "mine"]
+
+
+def test_answers_share_the_arguments_of_their_question():
+    """The tests of a program take megabytes; a copy for each of 64 answers would take what no laptop has."""
+    args = json.dumps({"padding": "x" * 1_000_000})
+    rows = Dataset.from_list([{"prompt": "5 + 3 ?", "solution": "8", "verifier": "exact", "verifier_args": args}])
+    samples = [[RIGHT] * 40 + [WRONG] * 24]
+    score_samples(rows, samples, [False], ["en"])  # starts the workers
+    tracemalloc.start()
+    table = score_samples(rows, samples, [False], ["en"])
+    metrics = summarise(table)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert metrics["cons@64"] == 1.0
+    assert peak < 20 * len(args)
+    assert len({id(value) for value in table["verifier_args"]}) == 1
+    assert len({id(value) for value in table["prompt"]}) == 1
 
 
 def test_ungradable_questions_are_counted_and_left_out():
@@ -65,6 +96,14 @@ def test_who_opens_the_thinking(base_path, row, template, expected):
     tokenizer.chat_template = template or tokenizer.chat_template
     rows = Dataset.from_list([{"prompt": [{"role": "user", "content": "5 + 3"}], **row}])
     assert think_opened(rows, tokenizer) == [expected]
+
+
+def test_weights_that_cannot_be_counted(tmp_path, base_path):
+    assert model_size(str(base_path), ModelConfig()) > 0
+    ViTConfig().save_pretrained(tmp_path)
+    assert model_size(str(tmp_path), ModelConfig()) is None
+    (tmp_path / "config.json").write_text('{"model_type": "of tomorrow"}')
+    assert model_size(str(tmp_path), ModelConfig()) is None
 
 
 def test_opened_thinking_reaches_the_judges():
