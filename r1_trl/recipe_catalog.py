@@ -8,6 +8,10 @@ from pathlib import Path
 
 from r1_trl.errors import InputError
 
+_NOT_COPIED = shutil.ignore_patterns("__pycache__")
+_BESIDE = ("../accelerate/", "recipes/accelerate/")  # of a pipeline, whose paths start from it; of a command
+_REWRITTEN = (".yaml", ".sbatch", ".md")  # these name the folder they are in
+
 
 def recipes_folder() -> Path:
     """The folder of all recipes: inside the installed package, or beside it in a clone of the repository.
@@ -30,7 +34,9 @@ def list_recipes() -> dict[str, str]:
 
 
 def copy_recipe(name: str, destination: Path) -> Path:
-    """Copies a recipe's folder.
+    """Copies a recipe's folder, and the configurations of `accelerate` where it names one of them.
+
+    What names the recipe's folder in its files and README names the new one.
 
     Args:
         name (`str`): One of [`list_recipes`].
@@ -47,7 +53,16 @@ def copy_recipe(name: str, destination: Path) -> Path:
         raise InputError(f"unknown recipe `{name}`: there are {', '.join(known)}")
     if destination.exists():
         raise InputError(f"`{destination}` exists: name a new folder")
-    return Path(shutil.copytree(recipes_folder() / name, destination, ignore=shutil.ignore_patterns("__pycache__")))
+    copied = Path(shutil.copytree(recipes_folder() / name, destination, ignore=_NOT_COPIED))
+    neighbour = copied / "accelerate"
+    for file in [path for path in copied.iterdir() if path.suffix in _REWRITTEN]:
+        text = file.read_text(encoding="utf-8").replace(f"recipes/{name}/", f"{copied.as_posix()}/")
+        if any(place in text for place in _BESIDE):
+            if not neighbour.exists():
+                copy_recipe("accelerate", neighbour)
+            text = text.replace(_BESIDE[0], "accelerate/").replace(_BESIDE[1], f"{neighbour.as_posix()}/")
+        file.write_text(text, encoding="utf-8")
+    return copied
 
 
 def main(argv: list[str]) -> None:
@@ -66,10 +81,12 @@ def main(argv: list[str]) -> None:
     copy.add_argument("folder", type=Path, help="folder to make")
     args = parser.parse_args(argv)
     if args.action == "copy":
-        print(f"{copy_recipe(args.name, args.folder)}: edit it, then `r1-trl STAGE --config {args.folder}/STAGE.yaml`")
+        print(f"{copy_recipe(args.name, args.folder)}: edit it; the commands are in {args.folder / 'README.md'}")
         return
-    for name, summary in list_recipes().items():
-        print(f"{name:<24}{summary}")
+    recipes = list_recipes()
+    width = max(map(len, recipes)) + 2
+    for name, summary in recipes.items():
+        print(f"{name:<{width}}{summary}")
     print("\n`r1-trl recipes copy NAME FOLDER` copies one to edit.")
 
 

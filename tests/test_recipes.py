@@ -1,37 +1,43 @@
 """Every recipe parses, and can be listed and copied."""
 
+import re
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.commands.launch import launch_command_parser
+from trl.scripts.vllm_serve import ScriptArguments as ServerArguments
 
 from r1_trl.cli import main
-from r1_trl.recipe_catalog import recipes_folder
-from r1_trl.stages.arguments import read_yaml
+from r1_trl.recipe_catalog import copy_recipe, recipes_folder
+from tests.recipes.folders import CONFIGS, command_of, name, settings
 from tests.stage_parsers import PARSERS
 
 ACCELERATE = sorted((recipes_folder() / "accelerate").glob("*.yaml"))
-CONFIGS = sorted(set(recipes_folder().rglob("*.yaml")) - set(ACCELERATE))
-
-
-def command(path):
-    """The stage in the launch command of the file's header."""
-    header = [line for line in path.read_text().splitlines() if line.startswith("#") and "r1-trl " in line]
-    return next(word for word in header[0].split("r1-trl ")[1].split() if word in PARSERS)
+SLURM = sorted((recipes_folder() / "slurm").glob("*.sbatch"))
+READMES = sorted(recipes_folder().glob("*/README.md"))
 
 
 def test_there_are_recipes():
-    assert len(CONFIGS) >= 4
+    assert len(CONFIGS) >= 90
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=[f"{path.parent.name}/{path.name}" for path in CONFIGS])
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
 def test_recipe_parses_by_the_command_in_its_header(path):
-    parsed = PARSERS[command(path)]().parse(["--config", str(path)])
+    parsed = PARSERS[command_of(path)]().parse(["--config", str(path)])
     values = {name: value for part in parsed for name, value in vars(part).items()}
-    for key, value in read_yaml(str(path)).items():
+    for key, value in settings(path).items():
         if isinstance(value, int | str) and key not in ("eval_strategy", "save_strategy", "report_to"):
             assert str(getattr(values[key], "value", values[key])).strip("[]'") == str(value), key
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
+def test_header_names_the_file_or_the_pipeline_that_runs_it(path):
+    text = path.read_text()
+    assert f"--config recipes/{path.parent.name}/{path.name}" in text or "A stage of pipeline.yaml" in text
 
 
 @pytest.mark.parametrize("path", ACCELERATE, ids=lambda path: path.name)
@@ -42,21 +48,58 @@ def test_accelerate_configuration(path):
     assert f"`{path.name}`" in (path.parent / "README.md").read_text()
 
 
+@pytest.mark.parametrize("path", SLURM, ids=lambda path: path.name)
+def test_batch_script(path):
+    subprocess.run(["bash", "-n", str(path)], check=True)
+    text = path.read_text()
+    assert f"`{path.name}`" in (path.parent / "README.md").read_text()
+    assert all(file.exists() for file in map(recipes_folder().parent.joinpath, _recipes_in(text)))
+    known = {flag for action in launch_command_parser()._actions for flag in action.option_strings}
+    known |= {f"--{field}" for field in ServerArguments.__dataclass_fields__}
+    known |= {flag for action in PARSERS["grpo"]()._actions for flag in action.option_strings}
+    code = [line for line in text.splitlines() if not re.search(r"^#|srun --|ray start", line)]
+    flags = {word for line in code for word in line.split() if word.startswith("--")}
+    assert flags <= known | {"--signal"}, flags - known
+
+
+def _recipes_in(text):
+    return set(re.findall(r"recipes/[\w./]+\.\w+", text))
+
+
 def test_list(capsys):
     assert main(["recipes"]) == 0
     listed = capsys.readouterr().out
-    assert {path.parent.name for path in CONFIGS + ACCELERATE} == {
-        line.split()[0] for line in listed.splitlines() if "  " in line
-    }
+    assert {path.parent.name for path in READMES} == {line.split()[0] for line in listed.splitlines() if "  " in line}
+
+
+def test_a_copied_pipeline_finds_its_accelerate_configuration(tmp_path, capsys):
+    assert main(["recipes", "copy", "miniature_cpu", str(tmp_path / "mine")]) == 0
+    assert main(["pipeline", "--config", str(tmp_path / "mine" / "pipeline.yaml"), "--dry_run"]) == 0
+    assert "never run" in capsys.readouterr().out
 
 
 def test_copy(tmp_path, capsys):
     assert main(["recipes", "copy", "miniature_cpu", str(tmp_path / "mine")]) == 0
-    assert (tmp_path / "mine" / "grpo.yaml").read_text() == (recipes_folder() / "miniature_cpu/grpo.yaml").read_text()
+    original = (recipes_folder() / "miniature_cpu/grpo.yaml").read_text()
+    copied = original.replace("recipes/miniature_cpu", f"{tmp_path}/mine")
+    assert (tmp_path / "mine" / "grpo.yaml").read_text() == copied
+    assert str(tmp_path / "mine" / "README.md") in capsys.readouterr().out
     assert main(["recipes", "copy", "miniature_cpu", str(tmp_path / "mine")]) == 2
     assert "exists" in capsys.readouterr().err
     assert main(["recipes", "copy", "miniature_gpu", str(tmp_path / "other")]) == 2
     assert "miniature_cpu" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: path.parent.name)
+def test_a_copy_names_its_own_folder_and_works_without_a_clone(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    copied = copy_recipe(path.parent.name, Path("mine"))
+    texts = {file: file.read_text() for file in copied.rglob("*") if file.suffix in (".yaml", ".sbatch", ".md")}
+    for file, text in texts.items():
+        assert "recipes/accelerate/" not in text
+        assert file.parent != copied or f"recipes/{path.parent.name}/" not in text
+        assert all(Path(named).exists() for named in re.findall(r"mine/[\w./]+\.\w+", text)), file
+    assert any("mine/" in text for text in texts.values())
 
 
 def test_command_is_on_the_path():
