@@ -7,6 +7,8 @@ import random
 import unicodedata
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,8 +175,8 @@ def test_a_file_that_is_damaged_in_its_middle(tmp_path):
 def test_columns_of_another_type(tmp_path, column, values, shown):
     folder = write_stage(tmp_path / "grpo", "grpo")
     (folder / "completions").mkdir()
-    table = pd.DataFrame({"completion": ["a", "b"], column: values})
-    table.to_parquet(folder / "completions" / "completions_00001.parquet")
+    table = pa.table({"completion": ["a", "b"], column: values})
+    pq.write_table(table, folder / "completions" / "completions_00001.parquet")
     rows = read(folder).rows
     assert [row["text" if column == "completion" else column] for row in rows] == shown
     assert unpack(rows)["count"] == 2
