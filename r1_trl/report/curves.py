@@ -29,13 +29,17 @@ def read_log_history(output_dir: Path) -> list[dict[str, Any]]:
     return list(history)
 
 
-def plot_curves(log_history: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
-    """Draws held-out pass@1, completion length, language consistency and reward over steps.
+def plot_curves(
+    log_history: Sequence[Mapping[str, Any]], path: Path, title: str, panels: Sequence[Metric] = PANELS
+) -> None:
+    """Draws four metrics over steps.
 
     Args:
         log_history (`Sequence[Mapping]`): As [`read_log_history`] returns it.
         path (`Path`): The PNG file to write.
         title (`str`): Heading of the picture.
+        panels (`Sequence[Metric]`, *optional*, defaults to `PANELS`):
+            Four metrics: by default pass@1, completion length, language consistency and reward.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -46,7 +50,7 @@ def plot_curves(log_history: Sequence[Mapping[str, Any]], path: Path, title: str
     with rc_context(SETTINGS):
         figure = Figure(figsize=(10, 6.4), layout="constrained")
         figure.suptitle(title, fontsize=13, fontweight="bold")
-        for axes, metric in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+        for axes, metric in zip(figure.subplots(2, 2).flat, panels, strict=True):
             for depth, line in enumerate(metric_lines(log_history, metric)):
                 axes.plot(line.steps, line.values, zorder=9 - depth, label=line.label, **line.look.drawing)
             style_axes(axes, metric)

@@ -93,8 +93,8 @@ class AccuracyReward:
                 The prompts, from TRL.
             log_extra, log_metric (`Callable`, *optional*):
                 TRL's loggers. They get the columns `solution`, `answer_parsed` and `verdict` of the completions table,
-                and the metrics `accuracy/graded`, `accuracy/ungradable`, `accuracy/timed_out`, `accuracy/cache_hits`
-                (shares of the rows) and `accuracy/seconds`.
+                and the metrics `accuracy/graded`, `accuracy/ungradable`, `accuracy/timed_out`, `accuracy/died`,
+                `accuracy/cache_hits` (shares of the rows) and `accuracy/seconds`.
             **kwargs:
                 Not used.
 
@@ -153,6 +153,7 @@ def _metrics(grades: list[Grade]) -> dict[str, float]:
         "graded": sum(grade.score is not None for grade in grades) / len(grades),
         "ungradable": sum(grade.score is None for grade in grades) / len(grades),
         "timed_out": sum(grade.timed_out for grade in grades) / len(grades),
+        "died": sum(grade.died for grade in grades) / len(grades),
         "cache_hits": sum(grade.cached for grade in grades) / len(grades),
     }
 

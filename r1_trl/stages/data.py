@@ -16,6 +16,7 @@ from r1_trl.tasks.sources import check_text
 from r1_trl.verifiers.grading import check_row
 
 MIXTURE = "datasets"  # stands for the name of a mixture
+_STREAMED = 256  # rows of a stream that are read before a run
 
 
 @dataclass
@@ -133,21 +134,26 @@ def check_verifiers(dataset: Dataset | IterableDataset, name: str) -> None:
     """Refuses a dataset with a row whose verifier does not exist, or lacks an extra, a compiler or its sandbox.
 
     Args:
-        dataset ([`~datasets.Dataset`]): Any dataset; without the column `verifier`, every row is mathematics. A stream
-            is not read for that.
+        dataset ([`~datasets.Dataset`]): Any dataset; without the column `verifier`, every row is mathematics. Of a
+            stream, the first rows are read.
         name (`str`): Its name, for the message.
 
     Raises:
         InputError: A verifier cannot work here.
     """
-    if isinstance(dataset, Dataset) and "verifier" in dataset.column_names:
-        args = dataset["verifier_args"] if "verifier_args" in dataset.column_names else [None] * len(dataset)
+    if isinstance(dataset, IterableDataset):
+        rows = [(row.get("verifier"), row.get("verifier_args")) for row in dataset.take(_STREAMED)]
+    elif "verifier" in dataset.column_names:
         check_text(dataset, ["verifier_args"], name)
-        for row in dict.fromkeys(zip(dataset["verifier"], args, strict=True)):
-            try:
-                check_row(*row)
-            except InputError as error:
-                raise InputError(f"dataset `{name}`, column `verifier`: {error}") from error
+        args = dataset["verifier_args"] if "verifier_args" in dataset.column_names else [None] * len(dataset)
+        rows = list(zip(dataset["verifier"], args, strict=True))
+    else:
+        rows = []
+    for row in dict.fromkeys(rows):
+        try:
+            check_row(*row)
+        except InputError as error:
+            raise InputError(f"dataset `{name}`, column `verifier`: {error}") from error
 
 
 def check_languages(dataset: Dataset | IterableDataset, reward: Callable[..., Any]) -> None:

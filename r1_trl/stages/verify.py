@@ -14,13 +14,15 @@ from tqdm import tqdm
 from r1_trl.errors import InputError
 from r1_trl.stages.arguments import StageParser
 from r1_trl.stages.data import DataConfig, check_verifiers, load_rows
+from r1_trl.tasks import benchmark_rows, reasoning_gym
 from r1_trl.tasks.config import R1DatasetMixtureConfig
 from r1_trl.tasks.sources import check_text, require_columns
 from r1_trl.verifiers.grading import Grade, Grader, Row
 
 _BATCH = 256  # rows between two steps of the progress bar
 _EXAMPLES = 3  # of golds that fail, for each source, verifier and outcome
-OUTCOMES = ("right", "wrong", "None")
+OUTCOMES = ("right", "wrong", "None", "no gold")
+_NO_GOLD = {"code": benchmark_rows.NO_GOLD, "reasoning_gym": reasoning_gym.NO_GOLD}  # in place of one
 
 
 @dataclass
@@ -70,17 +72,22 @@ class Verification:
 
     def add(self, index: int, source: str, row: Row, grade: Grade) -> None:
         """Counts one gold."""
-        outcome = "None" if grade.score is None else "right" if grade.score == 1 else "wrong"
         verifier = row.verifier_name
+        if grade.score is None:
+            outcome = "None"
+        elif row.solution == _NO_GOLD.get(verifier):
+            outcome = "no gold"
+        else:
+            outcome = "right" if grade.score == 1 else "wrong"
         self.counts[source, verifier][outcome] += 1
         examples = self.failures[source, verifier, outcome]
-        if outcome != "right" and len(examples) < _EXAMPLES:
+        if outcome in ("wrong", "None") and len(examples) < _EXAMPLES:
             examples.append(Failure(index, row.solution, grade.reason))
 
     @property
     def passed(self) -> bool:
-        """Whether every gold is right by its own verifier."""
-        return all(count.keys() <= {"right"} for count in self.counts.values())
+        """Whether every gold that there is is right by its own verifier."""
+        return all(count.keys() <= {"right", "no gold"} for count in self.counts.values())
 
 
 def make_parser() -> StageParser:
@@ -148,8 +155,8 @@ def format_verification(verification: Verification) -> str:
     >>> found.add(0, "rows.jsonl", Row("4", "4"), Grade(1.0, "right"))
     >>> found.add(1, "rows.jsonl", Row("B", "B"), Grade(None, "the solution cannot be graded"))
     >>> print(format_verification(found))
-    source      verifier     right   wrong    None
-    rows.jsonl  math             1       0       1
+    source      verifier     right   wrong    None  no gold
+    rows.jsonl  math             1       0       1        0
     <BLANKLINE>
     rows.jsonl, math, None:
       row 1: 'B': the solution cannot be graded
@@ -168,7 +175,7 @@ def format_verification(verification: Verification) -> str:
 
 def _line(names: tuple[str, str], cells: Sequence[str], widths: list[int]) -> str:
     source, verifier = (name.ljust(width) for name, width in zip(names, widths, strict=True))
-    return f"{source}  {verifier}  " + "".join(f"{cell:>8}" for cell in cells)
+    return f"{source}  {verifier}  " + "".join(f"{cell:>8}" for cell in cells[:3]) + f"{cells[3]:>9}"
 
 
 def _short(solution: str | None) -> str:

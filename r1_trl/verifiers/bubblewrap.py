@@ -169,7 +169,7 @@ def _remedy(message: str) -> str:
     return (
         "A container must be started with --security-opt seccomp=unconfined --security-opt apparmor=unconfined "
         f"{needed}. Where that is not yours to decide, verifier_args can run the code without a sandbox: "
-        '{"allow_unsafe": true}'
+        '{"allow_unsafe": true}, with R1_TRL_ALLOW_UNSAFE=1 in the environment'
     )
 
 

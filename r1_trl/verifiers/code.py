@@ -11,9 +11,11 @@ Departures from the paper:
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import Any
 
+from r1_trl.errors import InputError
 from r1_trl.verifiers.bubblewrap import require_linux
 from r1_trl.verifiers.code_row import CodeRow, RowError, read_row
 from r1_trl.verifiers.program import (
@@ -27,6 +29,8 @@ from r1_trl.verifiers.program import (
 )
 from r1_trl.verifiers.reason import because
 from r1_trl.verifiers.sandbox import START_SECONDS, Limits, Run, Sandbox, check_sandbox
+
+CONSENT = "R1_TRL_ALLOW_UNSAFE"
 
 
 class CodeVerifier:
@@ -50,7 +54,8 @@ class CodeVerifier:
         - `time_limit` (`float`, defaults to `4`): seconds for each test, by the clock;
         - `memory_limit_mb` (`int`, defaults to `512`): of each process;
         - `partial_credit` (`bool`, defaults to `false`): the share of tests that pass, rather than whether all do;
-        - `allow_unsafe` (`bool`, defaults to `false`): run without a sandbox, with all that the user may do.
+        - `allow_unsafe` (`bool`, defaults to `false`): run without a sandbox, with all that the user may do. A run
+          wants `R1_TRL_ALLOW_UNSAFE=1` in its environment too: a dataset alone does not decide that.
 
     It returns `bool`; `float` for partial credit; `None` when `args` do not say what is to be tested.
 
@@ -90,13 +95,19 @@ class CodeVerifier:
         """Tries the sandbox and the compiler that a row needs.
 
         Raises:
-            [`~r1_trl.errors.InputError`]: One of them does not work here.
+            [`~r1_trl.errors.InputError`]: One of them does not work here; or the row asks for `allow_unsafe`, and the
+                environment has no `R1_TRL_ALLOW_UNSAFE=1`.
         """
         try:
             row = read_row(args)
         except RowError:
             return  # a matter of the row, and told there
         if row.unsafe:
+            if os.environ.get(CONSENT) != "1":
+                raise InputError(
+                    "`verifier_args` of a row have `allow_unsafe`, which runs its programs with all that you may do: "
+                    f"set {CONSENT}=1 in the environment if you mean that, otherwise leave `allow_unsafe` out"
+                )
             require_linux()
         else:
             check_sandbox()

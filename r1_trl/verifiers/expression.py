@@ -56,6 +56,9 @@ _NUMBER = re.compile(
     rf"(?P<decimal>{_INTEGER}(?:\.\d*)?|\.\d+)"
     r"(?:(?:[eE]|\s*\\(?:times|cdot)\s*10\s*\^)\s*\{?(?P<power>[+-]?\d{1,3})\}?)?)\s*(?P<percent>%?)"
 )
+_WORDS = re.compile(r"[A-Za-z]{2,}(?:\s+[A-Za-z]+)*")
+_FACTORIAL = re.compile(r"(?:\d|\)|(?<![A-Za-z])[A-Za-z])!$")
+_REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\s?\{(\d+)\}")
 _PAIR = re.compile(r"([\[(])([^,()\[\]]+),([^,()\[\]]+)([\])])")
 _INFINITY = re.compile(r"\s*([+-]?)\s*\\infty\s*")
 # A number in a sentence that is not part of a formula, a name or an exponent.
@@ -177,6 +180,9 @@ def _out_of_prose(text: str) -> str:
         outside, span = _SPAN.sub(" ", text), spans.pop()
         return "" if spans or re.search(r"\d", outside) or _TURNS.search(outside) or is_prose(span) else span
     text = re.sub(r"\s?(?:percent|per cent|pct)\b", "%", text)
+    number = _NUMBER.match(text)  # with nothing but words behind it, such as the name of a unit
+    if number and _WORDS.fullmatch(text, number.end()) and not _TURNS.search(text):
+        return number.group()
     numbers = {match.group().lstrip("$€£¥") for match in _IN_PROSE.finditer(text)}
     # Every digit has to belong to that one number, or to a unit such as m^2.
     rest = re.sub(r"(?<=[A-Za-z])\^?\{?[23]\}?", " ", _IN_PROSE.sub(" ", text))
@@ -189,6 +195,8 @@ def _undress(text: str) -> str:
     """Takes off what does not belong to the expression, and writes the rest as LaTeX."""
     text = text.strip()[: MAX_TEXT + 1].translate(_FULL_WIDTH).translate(_SIGNS)
     text = re.sub(r"\.?\s*I hope\b.*", "", text, flags=re.S)
+    text = re.sub(r",\s*\\!\s*(?=\d{3})", ",", text)  # 11,\! 111
+    text = _REPEATING.sub(_as_fraction, text).replace(r"\langle", "(").replace(r"\rangle", ")")
     text = re.sub(r"\\(?:left|right|displaystyle)(?![A-Za-z])|(?<!\\)\\[!,]", "", _BOLD.sub("", text)).replace(
         "{,}", ","
     )
@@ -199,7 +207,7 @@ def _undress(text: str) -> str:
     text = re.sub(r"√\s*(?:\(([^()]*)\)|(\d+|[A-Za-z]))", r"\\sqrt{\1\2}", text)
     text = _PLAIN_NAMES.sub(r"\\\1 ", _JUNCTION.sub(",", text)).strip()
     while True:
-        bare = text.rstrip(".;,:?" if re.search(r"\d!$", text) else ".;,:?!").strip()
+        bare = text.rstrip(".;,:?" if _FACTORIAL.search(text) else ".;,:?!").strip()
         span = _SPAN.fullmatch(bare)
         bare = next(filter(None, span.groups())) if span else bare
         if bare.count("$") <= 1:
@@ -208,6 +216,13 @@ def _undress(text: str) -> str:
         if bare == text:
             return text
         text = bare
+
+
+def _as_fraction(repeating: re.Match[str]) -> str:
+    r"""0.1\overline{6} is (16 - 1) / 90."""
+    whole, once, again = repeating.groups()
+    top = int(whole + once + again) - int(whole + once or "0")
+    return rf"\frac{{{top}}}{{{(10 ** len(again) - 1) * 10 ** len(once)}}}"
 
 
 def plain_text(expression: str) -> str | None:

@@ -20,6 +20,7 @@ from r1_trl.verifiers.pool.task import Outcome, Task, read_args
 
 DEFAULT_VERIFIER = "math"
 _NO_SOLUTION = Outcome(None, "no solution")
+_HOPELESS = Outcome(None, "the solution cannot be read in time")
 _REMEMBERED = 100_000  # verdicts; some 20 MB
 
 
@@ -56,12 +57,14 @@ class Grade(NamedTuple):
             be graded.
         reason (`str`): Why, in a few words.
         timed_out (`bool`): Whether the verifier was ended at its deadline.
+        died (`bool`): Whether the verifier's process ended by itself, as for want of memory.
         cached (`bool`): Whether the verdict was known from the same answer to the same question.
     """
 
     score: float | None
     reason: str
     timed_out: bool = False
+    died: bool = False
     cached: bool = False
 
 
@@ -79,6 +82,7 @@ class Grader:
     def __init__(self, workers: int | None = None, deadline: float = 5.0, memory_mb: int = 2048) -> None:
         self.pool = WorkerPool(workers, deadline, memory_mb)
         self._known: dict[bytes, Outcome] = {}
+        self._hopeless: set[Row] = set()  # golds
         self._lock = threading.Lock()
 
     def grade(self, rows: Sequence[Row]) -> list[Grade]:
@@ -97,11 +101,17 @@ class Grader:
         keys = [_key(row) for row in rows]
         with self._lock:
             outcomes = {key: self._known[key] for key in keys if key in self._known}
+            if self._hopeless:
+                late = [key for key, row in zip(keys, rows, strict=True) if _gold(row) in self._hopeless]
+                outcomes |= dict.fromkeys(late, _HOPELESS)
         unknown: dict[bytes, Row] = {}
         for key, row in zip(keys, rows, strict=True):
             if key not in outcomes and row.solution is not None and row.solution.strip():
                 unknown.setdefault(key, row)
         judged = dict(zip(unknown, self.pool.map([_task(row) for row in unknown.values()]), strict=True))
+        golds = {key: _gold(row) for key, row in unknown.items() if judged[key].end == "timed out"}
+        self._judge_alone(list(dict.fromkeys(golds.values())))
+        judged |= {key: _HOPELESS for key, gold in golds.items() if gold in self._hopeless}
         self._remember(judged)
         outcomes |= judged
         grades = []
@@ -109,6 +119,12 @@ class Grader:
             first = unknown.pop(key, None) is not None  # its repetitions need no verdict of their own
             grades.append(_grade(row, outcomes.get(key, _NO_SOLUTION), cached=key in outcomes and not first))
         return grades
+
+    def _judge_alone(self, golds: list[Row]) -> None:
+        """Tells rows whose gold takes too long, whatever the answer, from those whose answer does."""
+        ends = [outcome.end for outcome in self.pool.map([_task(gold) for gold in golds])]
+        with self._lock:
+            self._hopeless |= {gold for gold, end in zip(golds, ends, strict=True) if end == "timed out"}
 
     def _remember(self, judged: dict[bytes, Outcome]) -> None:
         with self._lock:
@@ -164,6 +180,11 @@ def _key(row: Row) -> bytes:
     return blake2b(json.dumps(row).encode(), digest_size=16).digest()
 
 
+def _gold(row: Row) -> Row:
+    """The row without an answer: all answers to a question share it."""
+    return row._replace(answer=None)
+
+
 def _task(row: Row) -> Task:
     check_row(row.verifier, row.args)
     # A gold that cannot be graded is None for a completion without an answer too: otherwise only the ones that do
@@ -173,10 +194,10 @@ def _task(row: Row) -> Task:
 
 
 def _grade(row: Row, outcome: Outcome, cached: bool) -> Grade:
-    verdict, timed_out = outcome.verdict, outcome.end == "timed out"
+    verdict, ended = outcome.verdict, (outcome.end == "timed out", outcome.end == "died")
     if verdict is None:
-        return Grade(None, outcome.reason or "the solution cannot be graded", timed_out, cached)
+        return Grade(None, outcome.reason or "the solution cannot be graded", *ended, cached)
     if row.answer is None:
-        return Grade(0.0, "no answer", timed_out, cached)
+        return Grade(0.0, "no answer", *ended, cached)
     reason = outcome.reason or {1.0: "right", 0.0: "wrong"}.get(float(verdict), "right in part")
-    return Grade(float(verdict), reason, timed_out, cached)
+    return Grade(float(verdict), reason, *ended, cached)

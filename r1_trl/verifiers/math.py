@@ -138,9 +138,15 @@ def _read_gold(solution: str) -> str | None:
     gold = ", ".join(read_expressions(solution))
     if read_number(value_of(gold)) or read_intervals(gold) or plain_text(gold) is not None:
         return gold
-    # A bare word or letter is an option or a name, though sympy would read it as a product of symbols.
-    is_mathematics = re.search(r"[\d\\=+^<>]", gold) and not is_prose(gold) and _parsed(gold, _GOLD_SECONDS)
+    is_mathematics = _has_operator(gold) and not is_prose(gold) and _parsed(gold, _GOLD_SECONDS)
     return gold if is_mathematics else None
+
+
+def _has_operator(gold: str) -> bool:
+    """Whether it is more than a bare word or letter, which is an option or a name, though sympy would read a product
+    of symbols. A stroke or a hyphen may also join words, as in "yes/no"."""
+    between_letters = re.search(r"[-!|*/]|\w\(", gold) and not re.search(r"[A-Za-z]{2}", gold)
+    return bool(re.search(r"[\d\\=+^<>]", gold) or between_letters)
 
 
 def _matches(gold: str, answer: str) -> bool:

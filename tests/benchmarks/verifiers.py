@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,6 +17,7 @@ from trl.rewards import accuracy_reward as trl_accuracy_reward
 
 from r1_trl.rewards import AccuracyReward
 from r1_trl.verifiers.grading import get_grader
+from r1_trl.verifiers.program import PYTHON
 from tests.benchmarks.answers import batch, integer_question, symbolic_question
 
 ROUNDS = 3
@@ -84,7 +85,7 @@ def compare_code() -> dict[str, float]:
 
 
 def run_plainly(program: str, text: str) -> str:
-    command = [sys.executable, "-I", "-c", program]
+    command = [*PYTHON, "-c", program]  # the interpreter and the flags of the sandbox
     return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
 
 
@@ -92,6 +93,12 @@ def batched(items, size):
     """`itertools.batched` of Python 3.12."""
     items = iter(items)
     return iter(lambda: list(islice(items, size)), [])
+
+
+def assert_fast(results: dict[str, dict[str, float]]) -> None:
+    """The bounds that each case carries."""
+    for name, result in results.items():
+        assert result.get("least_ratio", 0.0) <= result["ratio"] <= result.get("most", math.inf), name
 
 
 def main() -> None:
@@ -104,6 +111,7 @@ def main() -> None:
     print("code, 64 × 5 tests", {key: round(value, 3) for key, value in results["code, 64 × 5 tests"].items()})
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     found = {"machine": machine, "workers": get_grader(None, 5.0, 2048).pool.workers, "results": results}
+    assert_fast(results)
     Path(__file__).with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -83,6 +83,7 @@ def test_mixed_rows_and_what_is_logged(caplog):
         "accuracy/graded": pytest.approx(2 / 6),
         "accuracy/ungradable": pytest.approx(4 / 6),
         "accuracy/timed_out": 0.0,
+        "accuracy/died": 0.0,
         "accuracy/cache_hits": pytest.approx(5 / 6),  # all but the row without a solution
     }
     assert len(caplog.records) == 3  # one a kind, not one a row

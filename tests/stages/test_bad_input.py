@@ -132,6 +132,13 @@ CASES = [
         ["column `verifier`", "'mathh'", "math"],
         "unknown verifier",
     ),
+    (
+        "grpo",
+        {"dataset_name": "{tmp}/verifier.jsonl", "dataset_streaming": True, "max_steps": 1},
+        [],
+        ["column `verifier`", "'mathh'", "math"],
+        "unknown verifier in a stream",
+    ),
     ("grpo", {"dataset_name": "{tmp}/extra.jsonl"}, [], ["column `verifier`", "r1-trl[reasoning-gym]"], "no extra"),
     (
         "grpo",

@@ -9,6 +9,7 @@ from datasets import IterableDataset
 
 from r1_trl import cli
 from r1_trl.stages.verify import VerifyConfig, verify_golds
+from r1_trl.tasks.reasoning_gym import reasoning_gym_rows
 
 ROWS = [
     {"solution": "4", "verifier": "math", "source": "gsm8k"},
@@ -26,7 +27,7 @@ def write(path, rows):
 def test_every_gold_is_right(tmp_path, capsys):
     path = write(tmp_path / "rows.jsonl", [row for row in ROWS if row["solution"] == "4"])
     assert cli.main(["verify", "--dataset", path]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split() == ["gsm8k", "math", "1", "0", "0"]
+    assert capsys.readouterr().out.splitlines()[1].split() == ["gsm8k", "math", "1", "0", "0", "0"]
 
 
 def test_golds_that_fail_are_shown_and_exit_with_1(tmp_path, capsys):
@@ -37,14 +38,21 @@ def test_golds_that_fail_are_shown_and_exit_with_1(tmp_path, capsys):
     out = capsys.readouterr().out
     table = [line.split() for line in out.splitlines()[:5]]
     assert table == [
-        ["source", "verifier", "right", "wrong", "None"],
-        [path, "tests.verifiers.misbehaving.verify", "0", "1", "0"],
-        ["gpqa", "choice", "1", "0", "0"],
-        ["gsm8k", "math", "1", "0", "1"],
+        ["source", "verifier", "right", "wrong", "None", "no", "gold"],
+        [path, "tests.verifiers.misbehaving.verify", "0", "1", "0", "0"],
+        ["gpqa", "choice", "1", "0", "0", "0"],
+        ["gsm8k", "math", "1", "0", "1", "0"],
         [],
     ]
     assert "gsm8k, math, None:\n  row 1: 'B': the solution cannot be graded" in out
     assert "  row 3: 'wrong': wrong" in out
+
+
+def test_questions_without_a_gold_do_not_fail():
+    rows = reasoning_gym_rows("rush_hour", 1, min_moves=1, max_moves=1)
+    rows.append({**rows[0], "verifier_args": "{}"})  # the second row says nothing of its question
+    found = verify_golds(rows, VerifyConfig(dataset_name="puzzles"))
+    assert found.counts == {("puzzles", "reasoning_gym"): {"no gold": 1, "None": 1}}
 
 
 def test_limit_and_stream():

@@ -31,5 +31,14 @@ def verify(answer, solution, args):
     return answer != "wrong"
 
 
+def verify_otherwise(answer, solution, args):
+    """Another kind."""
+    return verify(answer, solution, args)
+
+
+def verify_for_ever(answer, solution, args):
+    time.sleep(60)
+
+
 def verify_deeply(depth):
     return verify_deeply(depth + 1)

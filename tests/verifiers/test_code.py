@@ -13,6 +13,7 @@ from r1_trl.errors import InputError
 from r1_trl.verifiers import bubblewrap, program
 from r1_trl.verifiers.code import verify_code
 from r1_trl.verifiers.code_tests import CallTest, OutputTest, UnitTests, same_value
+from r1_trl.verifiers.grading import Grader, Row
 from r1_trl.verifiers.program import LANGUAGES, find_program
 from r1_trl.verifiers.reason import take_reason
 from r1_trl.verifiers.sandbox import Run
@@ -490,13 +491,26 @@ def test_values_are_themselves(one, other):
 # --- before a run starts
 
 
+@pytest.fixture
+def consent(monkeypatch):
+    monkeypatch.setenv("R1_TRL_ALLOW_UNSAFE", "1")
+
+
 @needs_sandbox
 @pytest.mark.parametrize("args", [DOUBLE, CPP, ADD, UNITS, {**CPP, "allow_unsafe": True}])
-def test_check(args):
+def test_check(args, consent):
     verify_code.check(args)
 
 
-def test_check_without_bubblewrap(monkeypatch):
+def test_a_dataset_alone_does_not_leave_the_sandbox(tmp_path):
+    """Through the whole path of a run: the row asks, and the user did not."""
+    args = json.dumps({**DOUBLE, "allow_unsafe": True})
+    with pytest.raises(InputError, match="set R1_TRL_ALLOW_UNSAFE=1"):
+        Grader(workers=1).grade([Row(f"open({str(tmp_path / 'out')!r}, 'w')", "-", "code", args)])
+    assert not (tmp_path / "out").exists()
+
+
+def test_check_without_bubblewrap(monkeypatch, consent):
     def missing():
         raise InputError("no bwrap")
 
@@ -506,7 +520,7 @@ def test_check_without_bubblewrap(monkeypatch):
     verify_code.check({**DOUBLE, "allow_unsafe": True})
 
 
-def test_check_without_a_compiler(monkeypatch, tmp_path):
+def test_check_without_a_compiler(monkeypatch, tmp_path, consent):
     program.check_compiler.cache_clear()
     monkeypatch.setattr(bubblewrap, "PATH", str(tmp_path))
     with pytest.raises(InputError, match=r'"language": "cpp" need the compiler g\+\+.*apt-get install g\+\+'):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_every_row_has_its_score_and_its_reason(grader):
         (Row("B", "B", "choice"), Grade(1.0, "right")),
         (Row("Paris.", "paris", "exact"), Grade(1.0, "right")),
         (Row("sleep", "4", MISBEHAVING), Grade(0.0, "no verdict in time", timed_out=True)),
-        (Row("leave", "4", MISBEHAVING), Grade(0.0, "the verifier's process died")),
+        (Row("leave", "4", MISBEHAVING), Grade(0.0, "the verifier's process died", died=True)),
     ]
     grades = grader.grade([row for row, _ in cases])
     for (row, expected), grade in zip(cases, grades, strict=True):
@@ -51,10 +52,8 @@ def test_kinds_are_judged_at_the_same_time():
     rows = [
         Row("after 1.0", "4", MISBEHAVING),
         *[Row(f"{i}", "4") for i in range(50)],
-        Row("after 1.1", "4", MISBEHAVING),
+        Row("after 1.1", "4", "tests.verifiers.misbehaving.verify_otherwise"),
     ]
-    import time
-
     start = time.monotonic()
     grades = grader.grade(rows)
     assert time.monotonic() - start < 1.6
@@ -83,6 +82,16 @@ def test_what_was_not_in_time_is_tried_again(grader):
     row = Row("sleep", "4", MISBEHAVING)
     assert [grade.cached for grade in grader.grade([row, row])] == [False, True]  # not twice in one batch
     assert grader.grade([row]) == [Grade(0.0, "no verdict in time", timed_out=True, cached=False)]
+
+
+def test_a_gold_that_takes_too_long_is_no_answers_fault(grader):
+    rows = [Row(answer, "4", "tests.verifiers.misbehaving.verify_for_ever") for answer in ("4", "5", None)]
+    expected = Grade(None, "the solution cannot be read in time")
+    assert [grade._replace(cached=False) for grade in grader.grade(rows)] == [expected] * 3
+    start = time.monotonic()
+    assert grader.grade([rows[0]._replace(answer="6")])[0].score is None
+    assert time.monotonic() - start < 0.5  # which is not found out anew for each answer
+    assert grader.grade([Row("9^{9^{9^{9}}}", "4")])[0].score == 0.0
 
 
 def test_the_memory_of_verdicts_is_bounded(grader, monkeypatch):

@@ -18,6 +18,7 @@ from r1_trl.verifiers import _BUILT_IN, get_verifier
 from r1_trl.verifiers.grading import Grader, Row
 from tests.benchmarks.answers import batch, integer_question, symbolic_question
 from tests.verifiers.hostile import HOSTILE
+from tests.verifiers.test_sandbox import needs_sandbox
 
 DEADLINE, WORKERS = 2.0, 2
 # name -> (golds, verifier_args)
@@ -110,6 +111,25 @@ def test_any_text_is_a_completion(completion, think_opened, answer_tags):
 @given(answer=st.lists(text | tags, max_size=6).map("".join), gold=text)
 def test_any_answer_and_any_gold_have_a_verdict(name, answer, gold):
     assert get_verifier(name)(answer, gold, None) in (True, False, None)
+
+
+@needs_sandbox
+@settings(max_examples=40, deadline=None)
+@given(
+    answer=st.lists(text | tags, max_size=6).map("".join),
+    args=st.fixed_dictionaries(
+        {"tests": st.just([{"input": "", "output": "4"}])},
+        optional={
+            "language": st.sampled_from(["python", "cpp", "cobol", 3]),
+            "time_limit": st.sampled_from([1, 1e-6, -1, "2", None]),
+            "memory_limit_mb": st.sampled_from([64, 0.5, 0, True]),
+            "partial_credit": st.sampled_from([True, 1]),
+        },
+    ),
+)
+def test_any_program_has_a_verdict(answer, args):
+    verdict = get_verifier("code")(answer, "-", args)
+    assert verdict is None or 0 <= float(verdict) <= 1
 
 
 @pytest.mark.parametrize("name", ["math", "choice", "exact"])
