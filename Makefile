@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: quickstart test lint docs test-slow benchmark measure measure-pipeline miniature-base miniature-student clean
+.PHONY: quickstart test lint docs test-slow benchmark measure measure-pipeline smollm2 measure-smollm2 miniature-base miniature-student clean
 quickstart: $(INSTALLED) ## the miniature, from cold start to reasoning
 	$(BIN)/r1-trl quickstart
 
@@ -31,6 +31,14 @@ measure: $(INSTALLED) ## three seeds of the miniature and its ablations: the fig
 
 measure-pipeline: $(INSTALLED) ## three seeds of the whole recipe and what it is compared with: the tables of its README
 	$(BIN)/python recipes/miniature_cpu/measure_pipeline.py
+
+smollm2: $(INSTALLED) ## a real language model learns: SmolLM2-135M with LoRA, from its download to its evaluation
+	$(BIN)/python recipes/smollm2_135m_cpu/fetch_model.py
+	$(BIN)/python recipes/smollm2_135m_cpu/make_cold_start.py
+	$(BIN)/r1-trl pipeline --config recipes/smollm2_135m_cpu/pipeline.yaml
+
+measure-smollm2: $(INSTALLED) ## two seeds of it, QLoRA, and the same by `trl grpo`: the figures of its README
+	$(BIN)/python recipes/smollm2_135m_cpu/measure.py
 
 miniature-base miniature-student: miniature-%: $(INSTALLED) ## pre-train an embedded model from nothing, compare with the shipped one
 	$(BIN)/python recipes/miniature_cpu/untrained_base.py --output_dir runs/miniature_$*/untrained --shape $*
