@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 from r1_trl.errors import InputError
@@ -26,6 +27,7 @@ from r1_trl.verifiers.program import (
     check_compiler,
     compile_program,
     find_program,
+    run_command,
 )
 from r1_trl.verifiers.reason import because
 from r1_trl.verifiers.sandbox import START_SECONDS, Limits, Run, Sandbox, check_sandbox
@@ -89,7 +91,7 @@ class CodeVerifier:
             if compiled.outcome != "ok":
                 return because(False, f"does not compile: {_why(compiled, COMPILE_LIMITS)}")
             files = {**row.files, "program": compiled.stdout}
-        return _grade(row, files)
+        return _grade(row, row.command or run_command(row.language, program), files)
 
     def check(self, args: dict[str, Any] | None) -> None:
         """Tries the sandbox and the compiler that a row needs.
@@ -127,9 +129,9 @@ class CodeVerifier:
         return 1.0 + compiling + len(row.tests) * (START_SECONDS + row.limits.seconds)
 
 
-def _grade(row: CodeRow, files: dict[str, bytes]) -> bool | float:
+def _grade(row: CodeRow, command: Sequence[str], files: dict[str, bytes]) -> bool | float:
     earned, passed, first_problem = 0.0, 0, ""
-    with Sandbox(row.command, files, row.limits, row.unsafe) as sandbox:
+    with Sandbox(command, files, row.limits, row.unsafe) as sandbox:
         for number, test in enumerate(row.tests, start=1):
             run = sandbox.run(test.stdin)
             share, problem = test.judge(run) if run.outcome == "ok" else (0.0, _why(run, row.limits))

@@ -34,7 +34,7 @@ class CodeRow:
     Args:
         language (`str`): A key of [`~r1_trl.verifiers.program.LANGUAGES`].
         tests (`Sequence[ProgramTest]`): At least one.
-        command (`tuple[str, ...]`): What runs for each test.
+        command (`tuple[str, ...]`): What runs for each test; empty where that is the answer's program itself.
         source_file (`str`): Where the command expects the source.
         files (`dict[str, bytes]`): What the command needs besides.
         limits (`Limits`): For each test.
@@ -81,7 +81,7 @@ def read_row(args: dict[str, Any] | None) -> CodeRow:
     return CodeRow(
         language=language,
         tests=tests,
-        command=(*PYTHON, "../program/harness.py") if in_harness else LANGUAGES[language].run,
+        command=(*PYTHON, "../program/harness.py") if in_harness else (),
         source_file="solution.py" if in_harness else LANGUAGES[language].file,
         files=files,
         limits=Limits(

@@ -94,6 +94,22 @@ def find_program(answer: str, fences: Sequence[str]) -> str | None:
     return blocks.get("named", blocks.get(""))
 
 
+def run_command(language: str, program: bytes) -> tuple[str, ...]:
+    """The command that runs a program. A Python program that names `exit` or `quit` is started in a way that gives it
+    both, and takes a tenth longer.
+
+    Args:
+        language (`str`): Of [`LANGUAGES`].
+        program (`bytes`): Its source.
+
+    >>> run_command("python", b"print(4)")[-1], "-c" in run_command("python", b"exit()")
+    ('../program/program.py', True)
+    """
+    if language == "python" and not re.search(rb"exit|quit", program):
+        return (*PYTHON, "../program/program.py")
+    return LANGUAGES[language].run
+
+
 def compile_program(language: Language, source: bytes, unsafe: bool) -> Run:
     """Compiles in a sandbox of its own. The result is what the run printed."""
     command = ["sh", "-c", '"$@" && cat program', "sh", *language.compile]
