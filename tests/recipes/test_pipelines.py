@@ -19,7 +19,11 @@ def stages_of(path, output_dir):
 
 
 @pytest.mark.parametrize("path", PIPELINES, ids=name)
-def test_every_stage_parses_and_finds_what_it_names(path, tmp_path):
+def test_every_stage_parses_and_finds_what_it_names(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = tmp_path / "runs" / "smollm2_135m_cpu" / "cold_start.jsonl"  # of a script of that recipe
+    rows.parent.mkdir(parents=True)
+    rows.write_text('{"prompt": "1 + 1", "completion": "2"}\n')
     stages = stages_of(path, tmp_path)
     names = [stage.name for stage in stages]
     for stage in stages:
