@@ -26,12 +26,19 @@ def test_readme_shows_what_was_measured(results, measure, table):
 
 
 def test_grpo_raises_pass_at_1_by_far_more_than_chance(results):
+    assert set(results["seeds"]) == {"0", "1"}
     for seed in results["seeds"].values():
         before, after = (seed[stage]["evaluation"] for stage in ("cold_start", "grpo"))
         assert after["pass@1"] - before["pass@1"] >= 0.15
         assert before["pass@1_ci95"][1] < after["pass@1_ci95"][0]
         assert before["questions"] == after["questions"] >= 256
         assert before["num_generations"] == after["num_generations"] == 4
+
+
+def test_qlora_learns_too_from_a_start_in_4_bits(results):
+    qlora = results["seeds"]["0"]["grpo_qlora"]
+    assert qlora["start"]["pass@1_ci95"][1] < qlora["evaluation"]["pass@1_ci95"][0]
+    assert qlora["start"]["questions"] == qlora["evaluation"]["questions"] >= 256
 
 
 def test_everything_fits_its_time(results, measure):

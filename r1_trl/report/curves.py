@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from r1_trl.report.lines import curve, metric_lines
-from r1_trl.report.metrics import LANGUAGE, LENGTH, PASS_AT_1, Metric
+from r1_trl.report.metrics import LANGUAGE, LENGTH, PASS_AT_1, REWARD, Metric
 
 # The paper's figures 1 and 3 show the first two.
-PANELS = (PASS_AT_1, LENGTH, LANGUAGE, Metric("Reward", ("reward",)))
+PANELS = (PASS_AT_1, LENGTH, LANGUAGE, REWARD)
 
 __all__ = ["PANELS", "curve", "plot_curves", "read_log_history"]
 

@@ -52,11 +52,13 @@ LANGUAGE = Metric(
     whole=True,
 )
 KL = Metric("KL divergence from the reference", ("kl",))
+REWARD = Metric("Reward", ("reward",), "Sum of all parts, weighted.", zero=False)
+ENTROPY = Metric("Entropy", ("entropy",), "Nats a token: how undecided the model is.")
 REPLACED = "Drops where the reference is replaced."
 _GRPO = (
-    Metric("Reward", ("reward",), "Sum of all parts, weighted.", zero=False),
+    REWARD,
     KL,
-    Metric("Entropy", ("entropy",), "Nats a token: how undecided the model is."),
+    ENTROPY,
     Metric(
         "Clipped tokens", ("clip_ratio/region_mean",), "Share whose ratio ran past the bound ε.", SHARE, held_out=False
     ),

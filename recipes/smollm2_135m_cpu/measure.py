@@ -22,21 +22,16 @@ from trl import GRPOConfig
 from r1_trl import R1GRPOConfig
 from r1_trl.files import write_json
 from r1_trl.report.curves import plot_curves, read_log_history
-from r1_trl.report.metrics import LENGTH, PASS_AT_1, Metric
+from r1_trl.report.metrics import ENTROPY, LENGTH, PASS_AT_1, REWARD
 from r1_trl.tasks.generated import load_generated
 
 RECIPE = Path(__file__).parent
 R1_TRL = (sys.executable, "-m", "r1_trl")
 TRL = (sys.executable, "-c", "import sys; from trl.cli import main; sys.exit(main())")
 SEEDS = (0, 1)
-PANELS = (
-    PASS_AT_1,
-    LENGTH,
-    Metric("Reward", ("reward",)),
-    Metric("Entropy", ("entropy",)),
-)
+PANELS = (PASS_AT_1, LENGTH, REWARD, ENTROPY)
 SHOWN_ANSWERS = 20
-METRICS = {"pass@1": 3, "cons@4": 3, "mean_completion_tokens": 1, "well_formed": 3}  # and their decimal places
+METRICS = {"pass@1": 3, "worked": 3, "cons@4": 3, "mean_completion_tokens": 1, "well_formed": 3}  # and decimal places
 
 
 def run(folder: Path, *words: object) -> dict:
@@ -53,11 +48,23 @@ def run(folder: Path, *words: object) -> dict:
     return json.loads(done.read_text())
 
 
-def evaluate(model: Path, folder: Path) -> dict:
-    flags = ("--model_name_or_path", model, "--output_dir", folder, "--report_to", "none")
+def evaluate(model: Path, folder: Path, *flags: object) -> dict:
+    flags = ("--model_name_or_path", model, "--output_dir", folder, "--report_to", "none", *flags)
     cost = run(folder, *R1_TRL, "evaluate", "--config", RECIPE / "evaluate.yaml", *flags)
     metrics = json.loads((folder / "stage.json").read_text())["metrics"]
-    return {"seconds": cost["seconds"], **{name: value for name, value in metrics.items() if name != "by_source"}}
+    metrics = {name: value for name, value in metrics.items() if name != "by_source"}
+    return {"seconds": cost["seconds"], **metrics, **worked(pd.read_parquet(folder / "samples.parquet"))}
+
+
+def worked(samples: pd.DataFrame) -> dict:
+    """The share of answers that work the sum out, and the share of right ones among them and among the others."""
+    steps = samples["completion"].str.contains("=")
+    right = samples["correct"].groupby(steps).mean().round(4)
+    return {
+        "worked": round(float(steps.mean()), 4),
+        "pass@1_worked": right.get(True),
+        "pass@1_at_once": right.get(False),
+    }
 
 
 def history(folder: Path) -> list[dict]:
@@ -111,6 +118,13 @@ def measure_seed(folder: Path, seed: int, data: Path) -> dict:
     return found
 
 
+def measure_qlora(folder: Path) -> dict:
+    """The same GRPO on the cold start in 4 bits, and what that cold start can do, which is less than in float32."""
+    four_bits = ("--load_in_4bit", "true")
+    start = evaluate(folder / "merged", folder / "cold_start_qlora_evaluation", *four_bits)
+    return {"start": start, **grpo(folder, "grpo_qlora", 0, *four_bits)}
+
+
 def minutes(result: dict) -> float:
     """Of cold start, its evaluation, GRPO and its evaluation."""
     parts = [result[name] for name in ("cold_start", "grpo")]
@@ -125,10 +139,12 @@ def interval(evaluation: dict) -> str:
 def learning_table(results: dict) -> str:
     """The first table of the README: pass@1 with its 95% interval, and what else changed."""
     rows = ["| | cold start | after GRPO |", "|---|---|---|"]
-    runs = [(f"LoRA, seed {seed}", result, "grpo") for seed, result in results["seeds"].items()]
-    runs += [("QLoRA, seed 0", results["seeds"]["0"], "grpo_qlora")] if "grpo_qlora" in results["seeds"]["0"] else []
-    for name, result, stage in runs:
-        pair = [result[part]["evaluation"] for part in ("cold_start", stage)]
+    runs = [
+        (f"LoRA, seed {seed}", result["cold_start"]["evaluation"], result["grpo"]["evaluation"])
+        for seed, result in results["seeds"].items()
+    ]
+    qlora = results["seeds"]["0"]["grpo_qlora"]
+    for name, *pair in [*runs, ("QLoRA, seed 0", qlora["start"], qlora["evaluation"])]:
         rows.append(f"| {name}: pass@1 | {interval(pair[0])} | {interval(pair[1])} |")
         for metric, places in list(METRICS.items())[1:]:
             rows.append(f"| {metric} | {pair[0][metric]:.{places}f} | {pair[1][metric]:.{places}f} |")
@@ -177,7 +193,7 @@ def main() -> None:
     for seed in SEEDS:
         results["seeds"][str(seed)] = measure_seed(folder / f"seed_{seed}", seed, data)
         write_evidence(folder / f"seed_{seed}", seed, results)
-    results["seeds"]["0"]["grpo_qlora"] = grpo(folder / "seed_0", "grpo_qlora", 0, "--load_in_4bit", "true")
+    results["seeds"]["0"]["grpo_qlora"] = measure_qlora(folder / "seed_0")
     write_json(RECIPE / "results.json", results)
     print(f"{learning_table(results)}\n\n{trl_table(results)}")
 
