@@ -57,3 +57,23 @@ def test_config_parses(config, tmp_path, monkeypatch):
 def test_example_runs(example):
     test = doctest.DocTestParser().get_doctest(example, {}, "example", None, None)
     assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def how_to(module):
+    """The names of a module that the page shows."""
+    page = (ROOT / "docs" / "pages" / "how_to.md").read_text(encoding="utf-8")
+    names = {}
+    exec(re.search(rf"^```python\n# {module}\.py\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1], names)
+    return names
+
+
+def test_the_reward_of_the_page():
+    assert how_to("my_rewards")["short_answer"](completion_ids=[[0] * 200, [0] * 201]) == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "solution", "expected"),
+    [("4.201", "4.2", True), ("4.3", "4.2", False), ("four", "4.2", False), ("4", "four", None)],
+)
+def test_the_verifier_of_the_page(answer, solution, expected):
+    assert how_to("my_verifiers")["close"](answer, solution, None) is expected

@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from r1_trl.files import write_json
+from r1_trl.report.curves import read_log_history
 
 RECIPE = Path(__file__).parent
 SEEDS = (0, 1, 2)
@@ -55,18 +56,14 @@ def write_pipeline(folder: Path, seed: int) -> Path:
     return path
 
 
-def log_history(folder: Path) -> list[dict]:
-    return json.loads((folder / "trainer_state.json").read_text())["log_history"]
-
-
 def last_evaluation(folder: Path) -> dict[str, float]:
     """Of a reward model, on held-out rows."""
-    entry = [entry for entry in log_history(folder) if "eval_accuracy" in entry][-1]
+    entry = [entry for entry in read_log_history(folder) if "eval_accuracy" in entry][-1]
     return {key: entry[key] for key in ("eval_loss", "eval_accuracy")}
 
 
 def consistency_by_step(folder: Path) -> dict[str, float]:
-    history = log_history(folder)
+    history = read_log_history(folder)
     logged = {entry["step"]: entry[CONSISTENCY] for entry in history if CONSISTENCY in entry}
     return {str(step): logged[step] for step in STEPS}
 

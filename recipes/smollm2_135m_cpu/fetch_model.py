@@ -38,9 +38,10 @@ def convert(folder: Path, output_dir: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         folder, gguf_file=WEIGHTS, quantization_config=config, dtype=torch.float32
     )
-    model.save_pretrained(output_dir)
-    AutoTokenizer.from_pretrained(folder, gguf_file=WEIGHTS).save_pretrained(output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
     (output_dir / "LICENSE").write_bytes((folder / "LICENSE").read_bytes())
+    AutoTokenizer.from_pretrained(folder, gguf_file=WEIGHTS).save_pretrained(output_dir)
+    model.save_pretrained(output_dir)  # last: with them the folder is complete
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+from safetensors.torch import load_file
 from trl import GRPOConfig
 
 from r1_trl import R1GRPOConfig
@@ -35,9 +37,10 @@ METRICS = {"pass@1": 3, "worked": 3, "cons@4": 3, "mean_completion_tokens": 1, "
 
 
 def run(folder: Path, *words: object) -> dict:
-    """Runs a stage once. Returns its seconds and the peak memory of its largest process in MB."""
+    """Runs a stage once, from its beginning. Returns its seconds and the peak memory of its largest process in MB."""
     done = folder / "measured.json"
     if not done.is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # a part of it would make the seconds too few
         start = time.perf_counter()
         process = subprocess.Popen([*map(str, words)])
         _, status, usage = os.wait4(process.pid, 0)
@@ -78,6 +81,8 @@ def train(folder: Path, *command: object) -> dict:
     cost = run(folder, *command, "--output_dir", folder)
     seconds = [entry["step_time"] for entry in history(folder) if "step_time" in entry]
     cost |= {"steps": len(seconds), "seconds_per_step": round(statistics.mean(seconds[1:]), 2)}
+    if skipped := [entry["skipped_completions"] for entry in history(folder) if "skipped_completions" in entry]:
+        cost["skipped_completions"] = round(statistics.mean(skipped), 3)
     return {**cost, "evaluation": evaluate(folder, folder.with_name(f"{folder.name}_evaluation"))}
 
 
@@ -103,6 +108,23 @@ def grpo(folder: Path, name: str, seed: int, *flags: object) -> dict:
     return train(folder / name, *R1_TRL, "grpo", "--config", RECIPE / "grpo.yaml", *flags)
 
 
+def compare(ours: Path, theirs: Path) -> dict:
+    """How far the two runs of one recipe are apart: in what each step sampled, and in the weights at the end."""
+    logs = [[entry for entry in history(folder) if "step_time" in entry] for folder in (ours, theirs)]
+    sampled = ("completions/mean_length", "rewards/accuracy_reward/mean", "rewards/format_reward/mean")
+    weights = [load_file(folder / "adapter_model.safetensors") for folder in (ours, theirs)]
+    whole = [index for index, entry in enumerate(logs[0]) if index and not entry["skipped_completions"]]
+    own, trl = (sum(log[index]["step_time"] for index in whole) for log in logs)
+    return {
+        "same_lengths_and_rewards_at_each_step": all(
+            abs(a[key] - b[key]) < 1e-6 for a, b in zip(*logs, strict=True) for key in sampled
+        ),
+        "largest_difference_of_a_weight": max(float((weights[0][k] - weights[1][k]).abs().max()) for k in weights[0]),
+        "ratio_of_steps_that_skip_nothing": round(trl / own, 2),
+        "steps_that_skip_nothing": len(whole),
+    }
+
+
 def measure_seed(folder: Path, seed: int, data: Path) -> dict:
     """Cold start and GRPO with LoRA; for the first seed, right behind them, the same by `trl grpo`."""
     cold_start, merged = folder / "cold_start", folder / "merged"
@@ -115,6 +137,7 @@ def measure_seed(folder: Path, seed: int, data: Path) -> dict:
     if seed == SEEDS[0]:
         recipe = write_trl_recipe(folder / "trl", merged)
         found["trl_grpo"] = train(folder / "trl_grpo", *TRL, "grpo", "--config", recipe)
+        found["trl_grpo"] |= compare(folder / "grpo", folder / "trl_grpo")
     return found
 
 
@@ -166,6 +189,7 @@ def write_answers(folder: Path, path: Path) -> None:
     lines = []
     for stage in ("cold_start_evaluation", "grpo_evaluation"):
         samples = pd.read_parquet(folder / stage / "samples.parquet").head(SHOWN_ANSWERS // 2 * 4).iloc[::4]
+        samples["prompt"] = samples["prompt"].map(lambda messages: messages[-1]["content"])
         lines += [json.dumps({"stage": stage} | row, default=str) for row in samples.to_dict("records")]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -173,7 +197,7 @@ def write_answers(folder: Path, path: Path) -> None:
 def write_evidence(folder: Path, seed: int, results: dict) -> None:
     """What is known so far, the curves of a seed, and answers of the first."""
     write_json(RECIPE / "results.json", results)
-    title = f"SmolLM2-135M learns to add, seed {seed}"
+    title = f"SmolLM2-135M learns to work sums out, seed {seed}"
     plot_curves(history(folder / "grpo"), RECIPE / f"curves_seed_{seed}.png", title, PANELS)
     if seed == SEEDS[0]:
         write_answers(folder, RECIPE / "answers.jsonl")
@@ -195,6 +219,8 @@ def main() -> None:
         write_evidence(folder / f"seed_{seed}", seed, results)
     results["seeds"]["0"]["grpo_qlora"] = measure_qlora(folder / "seed_0")
     write_json(RECIPE / "results.json", results)
+    title = "SmolLM2-135M learns to work sums out, QLoRA, seed 0"
+    plot_curves(history(folder / "seed_0" / "grpo_qlora"), RECIPE / "curves_qlora.png", title, PANELS)
     print(f"{learning_table(results)}\n\n{trl_table(results)}")
 
 

@@ -15,9 +15,13 @@ FOLDERS = sorted({path.parent for path in CONFIGS})
 
 
 def command_of(path: Path) -> str:
-    """The command in the header of a recipe's file, of one or two words."""
+    """The command in the header of a recipe's file, of one or two words; of a pipeline's stage, that of the stage."""
     header = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
     for line in header:
+        if stage := re.search(r"--only (\w+)$", line):
+            content = read_yaml(str(path.with_name("pipeline.yaml")))["stages"][stage[1]]
+            assert content["config"] == path.name
+            return content["command"]
         words = re.findall(r"[\w-]+", line.split("r1-trl ", 1)[1]) if "r1-trl " in line else []
         for name in (" ".join(words[:2]), " ".join(words[:1])):
             if name in PARSERS:

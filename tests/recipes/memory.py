@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from peft import LoraConfig
+from transformers import AutoConfig
 
 from r1_trl.doctor.command import make_parser, settle_device
 from r1_trl.doctor.device import GIB
@@ -30,6 +31,8 @@ RECORD = "doctor.json"
 
 def local_model(hub_id: str, folder: Path) -> Path:
     """A folder with the model's configuration and some tokenizer, as far as the doctor looks."""
+    if hub_id.startswith("miniature:"):
+        return Path(resolve_model_path(hub_id))
     local = folder / hub_id.split("/")[-1]
     if not local.exists():
         shutil.copytree(MODELS / local.name, local)
@@ -43,13 +46,18 @@ def local_reward_model(path: Path, folder: Path) -> Path:
     given = settings(path)
     local = folder / f"{path.parent.name}_{path.stem}"
     base = local_model(given["model_name_or_path"], folder)
-    LoraConfig(
-        task_type="SEQ_CLS",
-        r=given["lora_r"],
-        target_modules="all-linear",
-        base_model_name_or_path=str(base),
-        modules_to_save=["score"],
-    ).save_pretrained(local)
+    if given.get("use_peft"):
+        LoraConfig(
+            task_type="SEQ_CLS",
+            r=given["lora_r"],
+            target_modules="all-linear",
+            base_model_name_or_path=str(base),
+            modules_to_save=["score"],
+        ).save_pretrained(local)
+    else:
+        config = AutoConfig.from_pretrained(base, num_labels=1)
+        config.architectures = [config.architectures[0].replace("CausalLM", "SequenceClassification")]
+        config.save_pretrained(local)
     write_json(local / "reward_model.json", {"kind": given["kind"], "scores": KINDS[given["kind"]]})
     for file in base.glob("*token*"):
         shutil.copy(file, local)
@@ -57,13 +65,15 @@ def local_reward_model(path: Path, folder: Path) -> Path:
 
 
 def read(path: Path, folder: Path) -> Recipe:
-    """A recipe for `r1-trl grpo` as the doctor reads it, on the card in its folder's name.
+    """A recipe for `r1-trl grpo` as the doctor reads it, on the card in its folder's name, or on two cores.
 
     A run that starts from the adapter of an earlier stage is read as one that starts from the base with a new adapter
     of the same settings, which takes the same memory.
     """
     base = local_model(settings(path.parent / "sft.yaml")["model_name_or_path"], folder)
-    argv = ["--config", str(path), "--gpu", str(card_of(path.parent)), "--model_name_or_path", str(base)]
+    argv = ["--config", str(path), "--model_name_or_path", str(base)]
+    if card := card_of(path.parent):
+        argv += ["--gpu", card]
     kwargs = settings(path).get("reward_kwargs", {})
     for reward in ("helpful", "safety"):
         if f"{reward}_reward" in kwargs:

@@ -14,6 +14,7 @@ from tests.stage_parsers import PARSERS
 PAPER_GPUS = 512  # 64 machines of 8 [v2, Table 7]
 SAMPLED = [path for path in of_command("rejection-sample", "evaluate") if card_of(path.parent)]
 TRAINED = [path for path in of_command("sft", "reward-model", "grpo") if card_of(path.parent)]
+REWARD_MODELS = [path for path in of_command("reward-model") if card_of(path.parent)]
 COLOCATED = [path for path in GRPO_ON_A_CARD if settings(path).get("vllm_mode") == "colocate"]
 PROMPT = 256  # tokens, as the doctor assumes
 VLLM_WORK = GIB  # activations and CUDA graphs, a guess
@@ -84,12 +85,13 @@ def sizes(model, four_bits=False):
 
 @pytest.mark.parametrize("path", SAMPLED, ids=name)
 def test_sampling_fits(path):
-    """Weights in 16 bits, or 4 under an adapter that was trained so, and keys and values of all tokens at once."""
+    """Weights in 16 bits, or 4 if the file or the adapter's training says so; keys and values of all tokens."""
     content, limit = settings(path), named_device(card_of(path.parent)).memory
     start = content["model_name_or_path"]
-    trained = start.startswith("runs/") or path.name == "evaluate.yaml"
+    trained = start.startswith("runs/")
     model = settings(path.parent / "sft.yaml")["model_name_or_path"] if trained else start
-    four_bits = trained and settings(path.parent / "sft.yaml").get("load_in_4bit", False)
+    quantised = settings(path.parent / "sft.yaml") if trained else content
+    four_bits = quantised.get("load_in_4bit", False)
     weights, cache = sizes(model, four_bits)
     rows, length = content["per_device_eval_batch_size"], content["max_completion_length"] + PROMPT
     if content.get("sampling_backend") == "vllm":
@@ -99,10 +101,31 @@ def test_sampling_fits(path):
     assert weights + cache * rows * length + GIB / 2 < 0.85 * limit, (weights / GIB, cache * rows * length / GIB)
 
 
+@pytest.mark.parametrize("path", REWARD_MODELS, ids=name)
+def test_reward_models_fit(path):
+    """An adapter on weights of 4 bytes; of each token the inputs of all layers, and one layer's inside twice."""
+    content, limit = settings(path), named_device(card_of(path.parent)).memory
+    config = AutoConfig.from_pretrained(MODELS / content["model_name_or_path"].split("/")[-1])
+    rows = 2 if content["kind"] == "helpful" else 1
+    tokens = rows * content["per_device_train_batch_size"] * content["max_length"]
+    inside = 2 * (8 * config.hidden_size + 4 * config.intermediate_size)
+    activations = 4 * tokens * (config.num_hidden_layers * config.hidden_size + inside)
+    assert content["use_peft"]
+    assert 4 * count_parameters(config) + activations < 0.85 * limit
+
+
 @pytest.mark.parametrize("folder", ON_A_CARD, ids=lambda folder: folder.name)
 def test_a_teacher_that_is_not_quantised_answers_by_vllm(folder):
     for file in ("chains", "general_data"):
         assert settings(folder / f"{file}.yaml")["sampling_backend"] == "vllm"
+
+
+def test_a_server_beside_the_policy_has_a_gpu_of_its_own():
+    """TRL refuses to train where it sees several GPUs without `accelerate launch`."""
+    [path] = [path for path in GRPO_ON_A_CARD if settings(path).get("vllm_mode") == "server"]
+    text = path.read_text()
+    assert "CUDA_VISIBLE_DEVICES=1 trl vllm-serve" in text
+    assert "CUDA_VISIBLE_DEVICES=0 r1-trl grpo" in text
 
 
 @pytest.mark.parametrize("path", COLOCATED, ids=name)

@@ -8,13 +8,15 @@ import json
 
 import pytest
 
+from r1_trl.doctor.device import GIB
 from r1_trl.doctor.diagnosis import Diagnosis, examine, find_traps
 from r1_trl.doctor.fit import fit_findings
 from r1_trl.doctor.memory import Estimate, Memory
 from r1_trl.doctor.workload import workload_of
-from tests.recipes.folders import GRPO_ON_A_CARD, name
+from tests.recipes.folders import GRPO_ON_A_CARD, name, of_command
 from tests.recipes.memory import RECORD, read, record, sizes
 
+ON_A_CPU = [path for path in of_command("grpo") if path.parent.name.endswith("_cpu")]
 SMALLEST = [path for path in GRPO_ON_A_CARD if path.parent.name.startswith("qwen2.5_0.5b")]
 
 
@@ -44,6 +46,13 @@ def test_the_record_is_of_these_settings(path, models):
     assert kept["sizes"] == sizes(workload_of(recipe)), "`python -m tests.recipes.memory` writes doctor.json again"
     room = 0.92 if "`little-room`" in path.read_text() else 0.8  # where vLLM takes a fixed share
     assert kept["peak_gb"] == max(kept["phases_gb"].values()) <= room * kept["card_gb"]
+
+
+@pytest.mark.parametrize("path", ON_A_CPU, ids=name)
+def test_recipes_without_a_gpu_fit_a_small_laptop(path, models):
+    diagnosis = examine(read(path, models), with_remedies=False)
+    assert not [finding for finding in diagnosis.findings if finding.level != "note"]
+    assert diagnosis.estimate.peak < 8 * GIB
 
 
 @pytest.mark.parametrize("path", GRPO_ON_A_CARD, ids=name)

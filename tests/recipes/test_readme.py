@@ -6,14 +6,18 @@ import re
 import pytest
 
 from r1_trl.recipe_catalog import list_recipes
-from tests.recipes.folders import CONFIGS, ON_A_CARD, ROOT, settings
+from tests.recipes.folders import CONFIGS, ON_A_CARD, ROOT, name, settings
 from tests.recipes.hub import SCHEMAS
 from tests.recipes.memory import RECORD
 from tests.recipes.test_datasets import is_of_the_hub, sources
 from tests.recipes.tokens import FILES, SECONDS, generated, table
 
 ROW = re.compile(r"^\| `(grpo\w*\.yaml)` \| ([\d.]+) \| ([\d.]+|-) \| ([\d.]+) \| ([\d.]+) \|", re.MULTILINE)
-NEW = sorted(ROOT.glob("[dlq]*/README.md"))
+MEASURED = ("miniature_cpu", "smollm2_135m_cpu")
+WITHOUT_A_MODEL = ("accelerate", "slurm")
+NOT_MEASURED = sorted(
+    path for path in ROOT.glob("*/README.md") if path.parent.name not in (*MEASURED, *WITHOUT_A_MODEL)
+)
 
 
 def test_table_lists_every_recipe_and_no_other():
@@ -22,10 +26,29 @@ def test_table_lists_every_recipe_and_no_other():
     assert all(name == folder for name, folder in listed)
     names = [name for name, _ in listed]
     assert len(names) == len(set(names))
-    assert set(names) == set(list_recipes())
+    folders = {path.parent.name for kind in ("yaml", "sbatch") for path in ROOT.rglob(f"*.{kind}")}
+    assert set(names) == set(list_recipes()) == folders
 
 
-@pytest.mark.parametrize("path", NEW, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("recipe", MEASURED)
+def test_a_measured_recipe_says_what_it_takes_and_links_its_evidence(recipe):
+    text = (ROOT / recipe / "README.md").read_text(encoding="utf-8")
+    head = text.split("##")[0]
+    assert [
+        row for row in ("command", "hardware", "time", "memory", "before, after") if f"| {row} |" not in head
+    ] == []
+    [evidence] = re.findall(r"before, after \|.*\((\w+\.json)\)", head)
+    assert (ROOT / recipe / evidence).is_file()
+    assert "not run on a GPU" in head
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=name)
+def test_a_file_for_a_gpu_says_that_none_ran_it(path):
+    if path.parent.name not in (*MEASURED, "deepseek_r1_paper"):
+        assert "\n# Not run on a GPU.\n" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", NOT_MEASURED, ids=lambda path: path.parent.name)
 def test_readme_starts_with_a_summary_and_says_what_is_not_measured(path):
     text = path.read_text(encoding="utf-8")
     assert list_recipes()[path.parent.name].endswith(".")
@@ -45,7 +68,7 @@ def test_memory_in_the_readme_is_the_doctors(folder):
     assert shown == {file: entry["phases_gb"] | {"card": entry["card_gb"]} for file, entry in kept.items()}
 
 
-@pytest.mark.parametrize("path", NEW, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", NOT_MEASURED, ids=lambda path: path.parent.name)
 def test_readme_names_every_model_and_dataset_with_its_licence(path):
     text = path.read_text(encoding="utf-8")
     files = [settings(config) for config in CONFIGS if config.parent == path.parent]
