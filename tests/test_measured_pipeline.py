@@ -20,6 +20,15 @@ def test_readme_shows_what_was_measured_of_the_pipeline(pipeline, table):
     assert getattr(load_script(RECIPE / "measure_pipeline.py"), table)(pipeline) in (RECIPE / "README.md").read_text()
 
 
+def test_the_helpful_reward_is_hacked_in_one_seed(pipeline):
+    """As in the paper's B.5: rewarded more and more, fewer requests are done as asked."""
+    asked = {
+        seed: [found["evaluations"][stage]["requests"]["pass@1"] for stage in ("dev3", "r1")]
+        for seed, found in pipeline["seeds"].items()
+    }
+    assert [seed for seed, (before, after) in asked.items() if after < before - 0.2] == ["2"]
+
+
 def test_the_pipeline_keeps_its_promises(pipeline):
     assert pipeline["pipeline_seconds"][0] <= 900  # the other seeds ran beside other work
     for seed in pipeline["seeds"].values():

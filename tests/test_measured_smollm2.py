@@ -25,6 +25,24 @@ def test_readme_shows_what_was_measured(results, measure, table):
     assert getattr(measure, table)(results) in (RECIPE / "README.md").read_text()
 
 
+def test_readme_tells_the_measured_cost(results):
+    seed = results["seeds"]["0"]
+    grpo, trl, qlora = (seed[name] for name in ("grpo", "trl_grpo", "grpo_qlora"))
+    peaks = [found["cold_start"]["peak_memory_mb"] for found in results["seeds"].values()]
+    told = (
+        f"{max(peaks) / 1000:.1f} GB in the cold start, {grpo['peak_memory_mb'] / 1000:.1f} GB in GRPO",
+        f"{grpo['skipped_completions']:.0%} of them",
+        f"the {trl['steps_that_skip_nothing']} steps that skip none",
+        f"({trl['ratio_of_steps_that_skip_nothing']:.2f} ×)",
+        f"within {trl['largest_difference_of_a_weight']:.1e}".replace("e-0", "e-"),
+        f"took {grpo['evaluation']['seconds']:.0f} and {trl['evaluation']['seconds']:.0f} s",
+        f"takes {qlora['seconds_per_step']:.1f} s, and the peak is {qlora['peak_memory_mb'] / 1000:.1f} GB",
+    )
+    text = " ".join((RECIPE / "README.md").read_text().split())
+    assert trl["same_lengths_and_rewards_at_each_step"]
+    assert [words for words in told if words not in text] == []
+
+
 def test_grpo_raises_pass_at_1_by_far_more_than_chance(results):
     assert set(results["seeds"]) == {"0", "1"}
     for seed in results["seeds"].values():

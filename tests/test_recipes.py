@@ -40,7 +40,8 @@ def test_header_gives_the_command(path):
     text = path.read_text()
     in_a_pipeline = re.search(r'"\{\w+\}', text) and path.name != "pipeline.yaml"
     file = f"{path.parent.name}/{'pipeline.yaml' if in_a_pipeline else path.name}"
-    assert re.search(rf"^#   .*--config recipes/{re.escape(file)}", text, re.MULTILINE)
+    only = r" --only \w+$" if in_a_pipeline else ""
+    assert re.search(rf"^#   .*--config recipes/{re.escape(file)}{only}", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", ACCELERATE, ids=lambda path: path.name)

@@ -56,7 +56,7 @@ def evaluate(model: Path, folder: Path, *flags: object) -> dict:
     cost = run(folder, *R1_TRL, "evaluate", "--config", RECIPE / "evaluate.yaml", *flags)
     metrics = json.loads((folder / "stage.json").read_text())["metrics"]
     metrics = {name: value for name, value in metrics.items() if name != "by_source"}
-    return {"seconds": cost["seconds"], **metrics, **worked(pd.read_parquet(folder / "samples.parquet"))}
+    return {**cost, **metrics, **worked(pd.read_parquet(folder / "samples.parquet"))}
 
 
 def worked(samples: pd.DataFrame) -> dict:

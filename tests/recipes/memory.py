@@ -64,8 +64,8 @@ def local_reward_model(path: Path, folder: Path) -> Path:
     return local
 
 
-def read(path: Path, folder: Path) -> Recipe:
-    """A recipe for `r1-trl grpo` as the doctor reads it, on the card in its folder's name, or on two cores.
+def arguments(path: Path, folder: Path) -> list[str]:
+    """Of `r1-trl doctor`, for a recipe of `r1-trl grpo`, on the card in its folder's name or on this machine's CPU.
 
     A run that starts from the adapter of an earlier stage is read as one that starts from the base with a new adapter
     of the same settings, which takes the same memory.
@@ -79,8 +79,12 @@ def read(path: Path, folder: Path) -> Recipe:
         if f"{reward}_reward" in kwargs:
             trained = local_reward_model(path.parent / f"{reward}.yaml", folder)
             kwargs[f"{reward}_reward"]["model_name_or_path"] = str(trained)
-    argv += ["--reward_kwargs", json.dumps(kwargs)]
-    config, training_args, script_args, model_args, _ = make_parser().parse(argv)
+    return [*argv, "--reward_kwargs", json.dumps(kwargs)]
+
+
+def read(path: Path, folder: Path) -> Recipe:
+    """A recipe as the doctor reads it, with prompts of the length that it assumes without a dataset."""
+    config, training_args, script_args, model_args, _ = make_parser().parse(arguments(path, folder))
     device = settle_device(config.gpu, training_args)
     dtype = model_args.dtype
     settle_model_args(check_model(model_args), model_args, training_args)

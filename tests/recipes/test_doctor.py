@@ -5,16 +5,17 @@ by the slow test; the smallest model's are computed in both.
 """
 
 import json
+import re
 
 import pytest
 
-from r1_trl.doctor.device import GIB
+from r1_trl.doctor.command import main as doctor
 from r1_trl.doctor.diagnosis import Diagnosis, examine, find_traps
 from r1_trl.doctor.fit import fit_findings
 from r1_trl.doctor.memory import Estimate, Memory
 from r1_trl.doctor.workload import workload_of
 from tests.recipes.folders import GRPO_ON_A_CARD, name, of_command
-from tests.recipes.memory import RECORD, read, record, sizes
+from tests.recipes.memory import RECORD, arguments, read, record, sizes
 
 ON_A_CPU = [path for path in of_command("grpo") if path.parent.name.endswith("_cpu")]
 SMALLEST = [path for path in GRPO_ON_A_CARD if path.parent.name.startswith("qwen2.5_0.5b")]
@@ -49,10 +50,16 @@ def test_the_record_is_of_these_settings(path, models):
 
 
 @pytest.mark.parametrize("path", ON_A_CPU, ids=name)
-def test_recipes_without_a_gpu_fit_a_small_laptop(path, models):
-    diagnosis = examine(read(path, models), with_remedies=False)
-    assert not [finding for finding in diagnosis.findings if finding.level != "note"]
-    assert diagnosis.estimate.peak < 8 * GIB
+def test_recipes_without_a_gpu_fit_a_small_laptop(path, models, capsys):
+    doctor(arguments(path, models))
+    said, text = capsys.readouterr().out, (path.parent / "README.md").read_text(encoding="utf-8")
+    peak = max(map(float, re.search(r"^ +total(.*)$", said, re.MULTILINE)[1].split()))
+    assert "0 errors, 0 warnings" in said
+    assert 2 * peak < int(
+        re.search(r"two CPU cores, (\d) GB of memory", text)[1]
+    )  # Python and torch take some as well
+    if path.parent.name == "miniature_cpu" and path.name == "grpo.yaml":  # whose tokenizer is at hand
+        assert f"`r1-trl doctor` estimates {peak:.1f} GB" in text
 
 
 @pytest.mark.parametrize("path", GRPO_ON_A_CARD, ids=name)
