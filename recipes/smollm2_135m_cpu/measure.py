@@ -76,12 +76,17 @@ def history(folder: Path) -> list[dict]:
     return read_log_history(last)
 
 
+def steps(folder: Path) -> list[dict]:
+    """The entries of the log that are of a training step."""
+    return [entry for entry in history(folder) if "step_time" in entry]
+
+
 def train(folder: Path, *command: object) -> dict:
     """Trains a policy and evaluates it. A step's seconds are those after the first, which warms up."""
     cost = run(folder, *command, "--output_dir", folder)
-    seconds = [entry["step_time"] for entry in history(folder) if "step_time" in entry]
-    cost |= {"steps": len(seconds), "seconds_per_step": round(statistics.mean(seconds[1:]), 2)}
-    if skipped := [entry["skipped_completions"] for entry in history(folder) if "skipped_completions" in entry]:
+    log = steps(folder)
+    cost |= {"steps": len(log), "seconds_per_step": round(statistics.mean(entry["step_time"] for entry in log[1:]), 2)}
+    if skipped := [entry["skipped_completions"] for entry in log if "skipped_completions" in entry]:
         cost["skipped_completions"] = round(statistics.mean(skipped), 3)
     return {**cost, "evaluation": evaluate(folder, folder.with_name(f"{folder.name}_evaluation"))}
 
@@ -110,7 +115,7 @@ def grpo(folder: Path, name: str, seed: int, *flags: object) -> dict:
 
 def compare(ours: Path, theirs: Path) -> dict:
     """How far the two runs of one recipe are apart: in what each step sampled, and in the weights at the end."""
-    logs = [[entry for entry in history(folder) if "step_time" in entry] for folder in (ours, theirs)]
+    logs = [steps(folder) for folder in (ours, theirs)]
     sampled = ("completions/mean_length", "rewards/accuracy_reward/mean", "rewards/format_reward/mean")
     weights = [load_file(folder / "adapter_model.safetensors") for folder in (ours, theirs)]
     whole = [index for index, entry in enumerate(logs[0]) if index and not entry["skipped_completions"]]
@@ -194,11 +199,15 @@ def write_answers(folder: Path, path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def write_curves(folder: Path, file: str, run_name: str) -> None:
+    """The picture of a run of GRPO."""
+    plot_curves(history(folder), RECIPE / file, f"SmolLM2-135M learns to work sums out, {run_name}", PANELS)
+
+
 def write_evidence(folder: Path, seed: int, results: dict) -> None:
     """What is known so far, the curves of a seed, and answers of the first."""
     write_json(RECIPE / "results.json", results)
-    title = f"SmolLM2-135M learns to work sums out, seed {seed}"
-    plot_curves(history(folder / "grpo"), RECIPE / f"curves_seed_{seed}.png", title, PANELS)
+    write_curves(folder / "grpo", f"curves_seed_{seed}.png", f"seed {seed}")
     if seed == SEEDS[0]:
         write_answers(folder, RECIPE / "answers.jsonl")
 
@@ -219,8 +228,7 @@ def main() -> None:
         write_evidence(folder / f"seed_{seed}", seed, results)
     results["seeds"]["0"]["grpo_qlora"] = measure_qlora(folder / "seed_0")
     write_json(RECIPE / "results.json", results)
-    title = "SmolLM2-135M learns to work sums out, QLoRA, seed 0"
-    plot_curves(history(folder / "seed_0" / "grpo_qlora"), RECIPE / "curves_qlora.png", title, PANELS)
+    write_curves(folder / "seed_0" / "grpo_qlora", "curves_qlora.png", "QLoRA, seed 0")
     print(f"{learning_table(results)}\n\n{trl_table(results)}")
 
 
